@@ -1,0 +1,7 @@
+"""``python -m kfx``."""
+
+import sys
+
+from kfx.cli import main
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+"""Suggestion algorithms. Each is a function of the experiment and its history."""

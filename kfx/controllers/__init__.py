@@ -1,0 +1,1 @@
+"""Reconcilers: read from the cache, let :mod:`kfx.katib` decide, let the writer write."""

@@ -1,0 +1,1 @@
+"""The generic controller runtime: cache, queue, controller, lease, admission. No Katib word."""

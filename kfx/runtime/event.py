@@ -1,0 +1,25 @@
+"""One change in a cache."""
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from kfx.kube.model import KubeObject
+
+T_co = TypeVar("T_co", bound=KubeObject, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Event(Generic[T_co]):
+    """``old is None``: it arrived. ``new is None``: it is gone. ``listed``: it came with a list."""
+
+    old: T_co | None
+    new: T_co | None
+    listed: bool = False
+
+    @property
+    def obj(self) -> T_co:
+        """The newest state there is."""
+        found = self.new if self.new is not None else self.old
+        if found is None:
+            raise ValueError("an Event carries at least one state")
+        return found

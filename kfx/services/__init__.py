@@ -1,0 +1,1 @@
+"""The gRPC services Katib's clients dial, answered inside the process."""

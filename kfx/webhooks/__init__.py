@@ -1,0 +1,1 @@
+"""Admission handlers: I/O around the decisions of :mod:`kfx.katib`."""
