@@ -1,0 +1,170 @@
+"""Command-line flags in Go's syntax, as users of katib-controller type them.
+
+One or two dashes, ``-name=value`` or ``-name value``; a boolean takes its value only after ``=``;
+``--`` ends the flags. Source of the rules: Go's package flag, ``FlagSet.parseOne``.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
+_FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
+
+
+class FlagError(Exception):
+    """The command line cannot be understood; the text says which flag and why."""
+
+
+class HelpRequested(Exception):
+    """``-h`` or ``--help`` was given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One flag: its name without dashes, how its text becomes a value, and what ``-h`` says of it.
+
+    ``parse`` raises ValueError with the reason. ``repeated`` flags collect a tuple.
+    """
+
+    name: str
+    type: str
+    default: Any
+    help: str
+    parse: Callable[[str], Any]
+    repeated: bool = False
+
+
+def parse_text(text: str) -> str:
+    """Any text."""
+    return text
+
+
+def parse_bool(text: str) -> bool:
+    """What Go's ``strconv.ParseBool`` takes."""
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    raise ValueError("expected true or false")
+
+
+def parse_port(text: str) -> int:
+    """A TCP port, 1 to 65535."""
+    if not re.fullmatch(r"\d{1,5}", text) or not 1 <= int(text) <= 65535:
+        raise ValueError("expected a port from 1 to 65535")
+    return int(text)
+
+
+def parse_address(text: str) -> str:
+    """``host:port``, ``:port``, or ``0`` for off."""
+    if text == "0":
+        return text
+    host, colon, port = text.rpartition(":")
+    if not colon or (":" in host and not re.fullmatch(r"\[[0-9a-fA-F:.]+\]", host)):
+        raise ValueError('expected host:port, :port, or "0" for off')
+    parse_port(port)
+    return text
+
+
+def parse_duration(text: str) -> float:
+    """A Go duration such as ``1m30s``, in seconds; not negative."""
+    unsigned = text.removeprefix("+")
+    if unsigned == "0":
+        return 0.0
+    matches = list(_DURATION.finditer(unsigned))
+    if not matches or "".join(m.group() for m in matches) != unsigned:
+        raise ValueError("expected a duration such as 90s or 1m30s")
+    return sum(float(m[1]) * _UNITS[m[2]] for m in matches)
+
+
+def parse_choice(*choices: str) -> Callable[[str], str]:
+    """One of a few words."""
+
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"expected one of {', '.join(choices)}")
+        return text
+
+    return parse
+
+
+def parse_flags(flags: Sequence[Flag], argv: Iterable[str]) -> dict[str, Any]:
+    """The flags that were given, by name; those that were not are absent.
+
+    Raises :class:`FlagError` for an unknown flag, a missing or malformed value or a stray argument, and
+    :class:`HelpRequested` for ``-h``.
+    """
+    known = {flag.name: flag for flag in flags}
+    given: dict[str, Any] = {}
+    rest = list(argv)
+    while rest:
+        word = rest.pop(0)
+        if word == "--":
+            break
+        name, equals, text = _split(word)
+        flag = _look_up(name, known)
+        if not equals:
+            text = _take_value(flag, rest)
+        value = parse_value(flag, text)
+        given[name] = (*given.get(name, ()), value) if flag.repeated else value
+    if rest:
+        raise FlagError(f"unexpected argument {rest[0]!r}: kfx takes flags only")
+    return given
+
+
+def _split(word: str) -> tuple[str, str, str]:
+    if not word.startswith("-") or word == "-":
+        raise FlagError(f"unexpected argument {word!r}: kfx takes flags only")
+    name, equals, text = word.removeprefix("-").removeprefix("-").partition("=")
+    if not name or name.startswith("-"):
+        raise FlagError(f"bad flag syntax: {word}")
+    return name, equals, text
+
+
+def _look_up(name: str, known: Mapping[str, Flag]) -> Flag:
+    if name in known:
+        return known[name]
+    if name in {"h", "help"}:
+        raise HelpRequested
+    raise FlagError(f"flag provided but not defined: -{name}")
+
+
+def _take_value(flag: Flag, rest: list[str]) -> str:
+    if flag.type == "bool":
+        return "true"
+    if not rest:
+        raise FlagError(f"flag needs an argument: -{flag.name}")
+    return rest.pop(0)
+
+
+def parse_value(flag: Flag, text: str) -> Any:
+    """One value of one flag; raises :class:`FlagError` in the form users of Katib know."""
+    try:
+        return flag.parse(text)
+    except ValueError as error:
+        raise FlagError(f'invalid value "{text}" for flag --{flag.name}: {error}') from None
+
+
+def usage(program: str, flags: Sequence[Flag], *, commands: Mapping[str, str] | None = None) -> str:
+    """The text of ``-h``: every flag with its type, meaning and default."""
+    lines = [f"Usage: {program} [flags]"]
+    lines += [f"       {program} {name:<18} {about}" for name, about in (commands or {}).items()]
+    lines.append("")
+    lines.append("Flags (one or two dashes; --flag=value or --flag value):")
+    for flag in flags:
+        lines.append(f"  --{flag.name} {flag.type}")
+        shown = "" if flag.default in ("", (), None) else f" (default {_show(flag.default)})"
+        lines.append(f"        {flag.help}{shown}")
+    return "\n".join(lines) + "\n"
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return f"{value:g}s" if isinstance(value, float) else str(value)

@@ -1,0 +1,90 @@
+"""One frozen Config: explicit flag, then KFX_FLAGS, then the file, then the default."""
+
+import pytest
+
+from kfx.config import TRIAL_RESOURCES, load_config
+from kfx.flags import FlagError
+
+
+def test_the_defaults_are_katibs():
+    config = load_config([], {})
+    assert config.metrics_addr == ":8080"
+    assert config.healthz_addr == ":18080"
+    assert config.webhook_port == 8443
+    assert config.enable_leader_election is False
+    assert config.leader_election_id == "3fbc96e9.katib.kubeflow.org"
+    assert config.trial_resources == TRIAL_RESOURCES
+    assert config.core_namespace == "kubeflow"
+    assert config.db_manager_address == "katib-db-manager.kubeflow:6789"
+
+
+@pytest.fixture
+def katib_config(tmp_path):
+    def write(text: str) -> str:
+        path = tmp_path / "katib-config.yaml"
+        path.write_text(text)
+        return str(path)
+
+    return write
+
+
+def test_the_file_sets_what_no_flag_says(katib_config):
+    path = katib_config(
+        "init: {controller: {webhookPort: 9443, metricsAddr: ':9090', enableLeaderElection: true,"
+        " trialResources: [Job.v1.batch, Workflow.v1alpha1.argoproj.io], unknown: 1}}"
+    )
+    config = load_config(["--katib-config", path, "--metrics-addr=:1"], {})
+    assert config.webhook_port == 9443
+    assert config.metrics_addr == ":1"
+    assert config.enable_leader_election is True
+    assert config.trial_resources == ("Job.v1.batch", "Workflow.v1alpha1.argoproj.io")
+
+
+@pytest.mark.parametrize("text", ["", "{}", "init:", "init: {controller: }", "runtime: {suggestions: []}"])
+def test_an_empty_file_means_the_defaults(katib_config, text):
+    assert load_config(["--katib-config", katib_config(text)], {}).webhook_port == 8443
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("init: {controller: {webhookPort: none}}", 'init.controller.webhookPort is "none": expected a port'),
+        ("init: {controller: {trialResources: [Job]}}", "init.controller.trialResources is"),
+        ("init: {controller: [1]}", "init.controller is not a mapping"),
+        ("init: [1", "for flag --katib-config:"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused_by_name(katib_config, text, reason):
+    with pytest.raises(FlagError) as caught:
+        load_config(["--katib-config", katib_config(text)], {})
+    assert reason in str(caught.value)
+
+
+def test_a_missing_file_is_refused_by_name(tmp_path):
+    with pytest.raises(FlagError, match="No such file"):
+        load_config(["--katib-config", str(tmp_path / "none")], {})
+
+
+def test_one_variable_carries_flags_and_the_command_line_wins():
+    config = load_config(["--log-level=error"], {"KFX_FLAGS": "--log-level=debug --webhook-port 1234"})
+    assert (config.log_level, config.webhook_port) == ("error", 1234)
+
+
+@pytest.mark.parametrize(
+    ("env", "address"),
+    [
+        ({"KATIB_CORE_NAMESPACE": "katib"}, "katib-db-manager.katib:6789"),
+        ({"KATIB_DB_MANAGER_SERVICE_NAMESPACE": ""}, "katib-db-manager:6789"),
+        ({"KATIB_DB_MANAGER_SERVICE_NAMESPACE": "db"}, "katib-db-manager.db:6789"),
+        ({"KATIB_DB_MANAGER_SERVICE_IP": "10.0.0.1", "KATIB_DB_MANAGER_SERVICE_PORT": "1"}, "10.0.0.1.kubeflow:1"),
+        ({"KATIB_DB_MANAGER_PORT": "tcp://10.0.0.9:6789"}, "katib-db-manager.kubeflow:6789"),
+    ],
+)
+def test_collectors_dial_what_katibs_variables_say(env, address):
+    assert load_config([], env).db_manager_address == address
+
+
+@pytest.mark.parametrize("text", ["job.v1.batch", "Job", "Job.v1", "", ".v1.batch"])
+def test_a_trial_resource_names_kind_version_and_group(text):
+    with pytest.raises(FlagError, match=r"expected Kind\.version\.group"):
+        load_config([f"--trial-resources={text}"], {})
