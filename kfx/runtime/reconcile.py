@@ -25,6 +25,10 @@ class TerminalError(Exception):
     """Trying again cannot help; a change to the object might."""
 
 
+class StaleRead(Exception):
+    """The cache has not caught up with what this process wrote, or with what others did; read again soon."""
+
+
 class Reconciler(Protocol):
     """Brings the world one step closer to what the object asks for.
 

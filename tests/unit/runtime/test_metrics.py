@@ -8,7 +8,7 @@ def text(metrics):
     return generate_latest(metrics.registry).decode()
 
 
-def value(metrics, name, **labels):
+def value(metrics, name, /, **labels):
     return metrics.registry.get_sample_value(name, labels)
 
 

@@ -1,0 +1,96 @@
+"""The life of the process: what starts after what, and what outlives what."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Protocol
+
+from kfx.runtime.log import get_logger
+
+log = get_logger(__name__)
+
+
+class Server(Protocol):
+    """Answers requests of others: probes, metrics, admission, gRPC."""
+
+    def serving(self) -> AbstractAsyncContextManager[None]: ...
+
+
+class Runnable(Protocol):
+    """Works while its context is open."""
+
+    def running(self) -> AbstractAsyncContextManager[None]: ...
+
+
+class SyncedCache(Runnable, Protocol):
+    """What :class:`kfx.runtime.cache.Cache` offers here."""
+
+    async def wait_for_sync(self, stop: asyncio.Event) -> bool: ...
+
+
+class Elector(Protocol):
+    """What :class:`kfx.runtime.leader.LeaderElector` and ``AlwaysLeader`` offer here."""
+
+    async def acquire(self, stop: asyncio.Event) -> bool: ...
+
+    def renewing(self) -> AbstractAsyncContextManager[None]: ...
+
+
+class Manager:
+    """Starts the parts in order and stops them in the reverse order.
+
+    ``background`` serves the other parts (certificates, events): it starts first and ends last. ``servers``
+    and ``cache`` run on every replica. ``after_sync`` is awaited on every replica once the cache is filled.
+    ``controllers`` run only while this replica leads. ``grace_period`` is in seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        servers: Sequence[Server],
+        cache: SyncedCache,
+        elector: Elector,
+        controllers: Sequence[Runnable],
+        background: Sequence[Runnable] = (),
+        after_sync: Sequence[Callable[[], Awaitable[None]]] = (),
+        grace_period: float = 30.0,
+    ) -> None:
+        self._servers = servers
+        self._cache = cache
+        self._elector = elector
+        self._controllers = controllers
+        self._background = background
+        self._after_sync = after_sync
+        self._grace_period = grace_period
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until ``stop`` is set; raise if any part fails first, in an ExceptionGroup.
+
+        The stack is the life cycle: entered top to bottom, left bottom to top. A part that fails cancels
+        this body, so nothing below it outlives it. Raises TimeoutError if stopping takes longer than the
+        grace period, after cancelling what was left.
+        """
+        async with asyncio.timeout(None) as grace, AsyncExitStack() as parts:
+            await self._start(parts, stop)
+            await stop.wait()
+            log.info("stopping", grace_period=self._grace_period)
+            grace.reschedule(asyncio.get_running_loop().time() + self._grace_period)
+        log.info("stopped")
+
+    async def _start(self, parts: AsyncExitStack, stop: asyncio.Event) -> None:
+        """Enter every part, unless ``stop`` comes first."""
+        for helper in self._background:
+            await parts.enter_async_context(helper.running())
+        for server in self._servers:
+            await parts.enter_async_context(server.serving())
+        await parts.enter_async_context(self._cache.running())
+        if not await self._cache.wait_for_sync(stop):
+            return
+        for hook in self._after_sync:
+            await hook()
+        if not await self._elector.acquire(stop):
+            return
+        await parts.enter_async_context(self._elector.renewing())
+        for controller in self._controllers:
+            await parts.enter_async_context(controller.running())
+        log.info("controllers started", count=len(self._controllers))
