@@ -1,0 +1,127 @@
+"""From an object's JSON to its typed form, forgiving what Kubernetes forgives."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+
+from kfx.kube.model import KubeObject, ObjectMeta, Unstructured
+from kfx.kube.resource import Resource
+from kfx.kube.shallow import split_members
+
+T = TypeVar("T", bound=KubeObject)
+Raw = bytes | msgspec.Raw
+
+
+class ObjectHead(msgspec.Struct, rename="camel"):
+    """What identifies an object, read where the rest of it does not decode."""
+
+    name: str = ""
+    namespace: str = ""
+    resource_version: str = ""
+
+
+class Undecodable(Exception):
+    """An object that is not of its declared shape; the text names kind, key and field."""
+
+    def __init__(self, resource: Resource, head: ObjectHead, problem: str) -> None:
+        where = f"{head.namespace}/{head.name}" if head.namespace else head.name
+        super().__init__(f"{resource.kind} {where or '(no name)'} cannot be read: {problem}")
+        self.head = head
+
+
+def decoder_for(kind: type[T]) -> Callable[[Raw], T]:
+    """A function from JSON to ``kind``; it raises :class:`Undecodable`.
+
+    An explicit ``null`` where the type wants a value counts as absent: on failure the text is read a
+    second time without its null members. The result may hold ``msgspec.Raw`` views of the text.
+    """
+    decoder = msgspec.json.Decoder(kind)
+
+    def decode(raw: Raw) -> T:
+        try:
+            return decoder.decode(raw)
+        except (msgspec.DecodeError, RecursionError):
+            return _decode_without_nulls(decoder, raw, kind.resource)
+
+    return decode
+
+
+def unstructured_decoder_for(resource: Resource) -> Callable[[Raw], Unstructured]:
+    """A function from JSON to :class:`Unstructured` that drops ``metadata.managedFields``.
+
+    Items of a list carry no ``apiVersion`` and ``kind`` for built-in kinds; they are filled in.
+    """
+
+    def decode(raw: Raw) -> Unstructured:
+        try:
+            members = _members_decoder.decode(raw)
+            metadata = _members_decoder.decode(members["metadata"])
+            metadata.pop("managedFields", None)
+            members["metadata"] = msgspec.Raw(msgspec.json.encode(metadata))
+            members.setdefault("apiVersion", msgspec.Raw(msgspec.json.encode(resource.api_version)))
+            members.setdefault("kind", msgspec.Raw(msgspec.json.encode(resource.kind)))
+            return Unstructured(
+                api_version=msgspec.json.decode(members["apiVersion"], type=str),
+                kind=msgspec.json.decode(members["kind"], type=str),
+                metadata=_decode_metadata(members["metadata"]),
+                raw=msgspec.json.encode(members),
+            )
+        except (msgspec.DecodeError, RecursionError, KeyError) as failed:
+            raise Undecodable(resource, read_head(raw), _describe(failed)) from None
+
+    return decode
+
+
+def read_head(raw: Raw) -> ObjectHead:
+    """Name, namespace and resourceVersion, as far as they can be read at all."""
+    try:
+        return _with_head_decoder.decode(raw).metadata
+    except (msgspec.DecodeError, RecursionError):
+        pass
+    try:
+        return msgspec.json.decode(split_members(bytes(raw))["metadata"], type=ObjectHead)
+    except (ValueError, KeyError, RecursionError):
+        return ObjectHead()
+
+
+class _WithHead(msgspec.Struct):
+    metadata: ObjectHead
+
+
+_with_head_decoder = msgspec.json.Decoder(_WithHead)
+_members_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_metadata_decoder = msgspec.json.Decoder(ObjectMeta)
+
+
+def _decode_without_nulls(decoder: msgspec.json.Decoder[T], raw: Raw, resource: Resource) -> T:
+    try:
+        return decoder.decode(msgspec.json.encode(_without_nulls(msgspec.json.decode(raw))))
+    except (msgspec.DecodeError, RecursionError) as failed:
+        raise Undecodable(resource, read_head(raw), _describe(failed)) from None
+
+
+def _decode_metadata(raw: Raw) -> ObjectMeta:
+    try:
+        return _metadata_decoder.decode(raw)
+    except msgspec.ValidationError:
+        return _metadata_decoder.decode(msgspec.json.encode(_without_nulls(msgspec.json.decode(raw))))
+
+
+def _without_nulls(value: Any) -> Any:
+    """The same value without the null members of its objects; nulls in lists stay."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(v) for key, v in value.items() if v is not None}
+    if isinstance(value, list):
+        return [_without_nulls(v) for v in value]
+    return value
+
+
+def _describe(failed: Exception) -> str:
+    match failed:
+        case RecursionError():
+            return "it is nested too deeply"
+        case KeyError():
+            return f"it has no {failed.args[0]}"
+        case _:
+            return str(failed)

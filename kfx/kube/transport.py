@@ -1,0 +1,211 @@
+"""The one seam to the network: request out; status, headers and bytes in.
+
+Two sessions, since they differ in what waiting means: a request has a total time limit, a watch has
+none but must be heard of. HTTP/1.1, one connection a watch.
+"""
+
+import errno
+import socket
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+import aiohttp
+from yarl import URL
+
+from kfx.kube.credentials import Credentials, CredentialsError
+from kfx.kube.errors import Interrupted, TransportError
+
+REQUEST_TIMEOUT = 30.0  # seconds for a request, connection and retries included
+WATCH_IDLE = 70.0  # seconds of silence that end a watch; bookmarks come every 60
+CONNECT_TIMEOUT = 5.0
+LINE_LIMIT = 64 * 1024 * 1024  # bytes of one watch line; etcd takes objects of 1.5 MiB
+
+# called by the task's next request once it holds a connection, right before its first byte
+before_send: ContextVar[Callable[[], None] | None] = ContextVar("before_send", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole response. ``retry_after``: seconds, where the server names them."""
+
+    status: int
+    body: bytes
+    retry_after: float | None
+
+
+class ConnectionCut(TransportError):
+    """The connection ended before an answer; the server may have been restarted or be closing down."""
+
+
+class _Request(aiohttp.ClientRequest):
+    async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+        if check := before_send.get():
+            check()
+        return await super().send(conn)
+
+
+class Transport:
+    """Connections to one API server."""
+
+    def __init__(
+        self, credentials: Credentials, *, requests: aiohttp.ClientSession, watches: aiohttp.ClientSession
+    ) -> None:
+        self.server = credentials.server
+        self.host = URL(credentials.server).authority
+        self.credentials = credentials
+        self._requests = requests
+        self._watches = watches
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, credentials: Credentials, *, idle: float = WATCH_IDLE) -> AsyncIterator["Transport"]:
+        """Sessions that live as long as the block; nothing is connected yet."""
+        total = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT, sock_connect=CONNECT_TIMEOUT)
+        silent = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=idle)
+        async with _session(total) as requests, _session(silent) as watches:
+            yield cls(credentials, requests=requests, watches=watches)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: bytes | None,
+    ) -> Answer:
+        """One attempt. Raises :class:`ConnectionCut` or another :class:`TransportError`."""
+        try:
+            async with self._requests.request(
+                method,
+                self._url(path, query),
+                headers=headers,
+                data=body,
+                ssl=await self.credentials.ssl_context() or True,
+                server_hostname=self.credentials.server_name,
+                allow_redirects=False,
+            ) as response:
+                return Answer(response.status, await response.read(), _retry_after(response))
+        except CredentialsError as failed:
+            raise TransportError(f"{method} {path}: {failed}") from None
+        except (aiohttp.ClientError, OSError, ValueError) as failed:
+            kind = ConnectionCut if _was_cut(failed) else TransportError
+            raise kind(f"{method} {path}: {self._describe(failed)}") from None
+
+    @asynccontextmanager
+    async def stream(
+        self, path: str, *, query: Mapping[str, str], headers: Mapping[str, str]
+    ) -> AsyncIterator[tuple[int, AsyncGenerator[bytes, None], float | None]]:
+        """A watch: its status, its lines, Retry-After.
+
+        Raises :class:`TransportError` until the headers are there. The lines end with the stream; an
+        unfinished last line is dropped, and a broken stream raises :class:`Interrupted`.
+        """
+        try:
+            response = await self._watches.get(
+                self._url(path, query),
+                headers=headers,
+                ssl=await self.credentials.ssl_context() or True,
+                server_hostname=self.credentials.server_name,
+                allow_redirects=False,
+            )
+        except CredentialsError as failed:
+            raise TransportError(f"WATCH {path}: {failed}") from None
+        except (aiohttp.ClientError, OSError, ValueError) as failed:
+            raise TransportError(f"WATCH {path}: {self._describe(failed)}") from None
+        async with response:
+            yield response.status, self._lines(response, path), _retry_after(response)
+
+    async def _lines(self, response: aiohttp.ClientResponse, path: str) -> AsyncGenerator[bytes, None]:
+        splitter = LineSplitter()
+        try:
+            async for chunk in response.content.iter_any():
+                for line in splitter.feed(chunk):
+                    yield line
+        except (aiohttp.ClientError, OSError, ValueError) as failed:
+            raise Interrupted(f"WATCH {path}: {type(failed).__name__} in mid-stream") from None
+
+    def _url(self, path: str, query: Mapping[str, str]) -> URL:
+        # paths are quoted where they are made; quoting twice would change names
+        return URL(self.server + path, encoded=True).with_query(query)
+
+    def _describe(self, failed: Exception) -> str:
+        match failed:
+            case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
+                return (
+                    f"no trusted TLS connection to {self.server} ({failed}); "
+                    "check certificate-authority and tls-server-name"
+                )
+            case _ if _was_cut(failed):
+                return f"{self.server} cut the connection before an answer"
+            case aiohttp.ClientConnectorError() | aiohttp.ConnectionTimeoutError():
+                return f"cannot connect ({failed}); is the API server at {self.server} running?"
+            case TimeoutError():
+                return f"no answer from {self.server} in time; is it overloaded?"
+            case _:
+                return f"unusable answer from {self.server} ({type(failed).__name__})"
+
+
+class LineSplitter:
+    """Cuts a byte stream into lines, whatever its chunks; each byte is copied a fixed number of times."""
+
+    def __init__(self, limit: int = LINE_LIMIT) -> None:
+        self._limit = limit
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """The lines that ``chunk`` completes, without their ends and without empty ones.
+
+        Raises ``ValueError`` once a line is longer than the limit.
+        """
+        *whole, rest = chunk.split(b"\n")
+        if whole:
+            whole[0] = b"".join((*self._parts, whole[0]))
+            self._parts, self._size = [], 0
+        if rest:
+            self._parts.append(rest)
+            self._size += len(rest)
+            if self._size > self._limit:
+                raise ValueError(f"a line is longer than {self._limit} bytes")
+        return [line for line in whole if line.strip()]
+
+
+def _session(timeout: aiohttp.ClientTimeout) -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60, socket_factory=_socket)
+    session = aiohttp.ClientSession(
+        connector=connector,
+        timeout=timeout,
+        request_class=_Request,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        read_bufsize=256 * 1024,
+    )
+    # aiohttp repeats PUT and DELETE on a connection that was cut; a write may have been performed
+    session._retry_connection = False
+    return session
+
+
+def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """A socket that notices a dead peer: 15 s idle, then 3 probes 5 s apart; 30 s for unacknowledged data."""
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    options = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 30_000}
+    for name, value in options.items():
+        if (number := getattr(socket, name, None)) is not None:
+            made.setsockopt(socket.IPPROTO_TCP, number, value)
+    return made
+
+
+def _was_cut(failed: Exception) -> bool:
+    return isinstance(failed, aiohttp.ServerDisconnectedError | ConnectionResetError | BrokenPipeError) or (
+        isinstance(failed, OSError) and failed.errno in {errno.ECONNRESET, errno.EPIPE}
+    )
+
+
+def _retry_after(response: aiohttp.ClientResponse) -> float | None:
+    """Kubernetes names whole seconds only; a date counts as absent."""
+    text = response.headers.get("Retry-After", "")
+    return float(text) if text.isascii() and text.isdigit() else None

@@ -1,0 +1,203 @@
+"""One informer for each kind and selection, shared by every controller and webhook of the process."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+from kfx.kube.client import Client
+from kfx.kube.decode import Raw, decoder_for, unstructured_decoder_for
+from kfx.kube.listwatch import Page, WatchMessage
+from kfx.kube.model import KubeObject, Unstructured
+from kfx.kube.resource import Resource
+from kfx.runtime.handler import EventHandler
+from kfx.runtime.informer import Informer
+from kfx.runtime.metrics import RuntimeMetrics
+from kfx.runtime.predicate import Predicate, resource_version_changed
+from kfx.runtime.reflector import Reflector
+from kfx.runtime.source import RequestQueue, Watch
+from kfx.runtime.store import IndexFunc, Lister, Store
+
+T = TypeVar("T", bound=KubeObject)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What part of a kind is followed, and as which type. Empty means everything."""
+
+    kind: type[KubeObject]
+    resource: Resource
+    namespace: str = ""
+    label_selector: str = ""
+    field_selector: str = ""
+
+    def __str__(self) -> str:
+        parts = (self.namespace, self.label_selector, self.field_selector)
+        limits = ", ".join(part for part in parts if part)
+        return f"{self.resource} ({limits})" if limits else str(self.resource)
+
+
+class Cache:
+    """Listers by kind, and the informers that keep them current while ``running()``."""
+
+    def __init__(self, client: Client, *, metrics: RuntimeMetrics | None = None) -> None:
+        self._client = client
+        self._metrics = metrics or RuntimeMetrics()
+        self._informers: dict[Selection, Informer[Any]] = {}
+        self._group: asyncio.TaskGroup | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def informer(
+        self,
+        kind: type[T],
+        *,
+        indexers: Mapping[str, IndexFunc[T]] | None = None,
+        namespace: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+        transform: Callable[[T], T] | None = None,
+    ) -> Lister[T]:
+        """Follow a kind; asking again for the same selection gives the same lister, with more indexes.
+
+        ``transform`` is applied to every object before it is stored; like index functions it must not
+        raise. ``ValueError`` when a second declaration contradicts the first.
+        """
+        chosen = Selection(kind, kind.resource, namespace, label_selector, field_selector)
+        found = self._declare(chosen, decoder_for(kind), transform)
+        found.store.add_indexers(indexers or {})
+        return cast("Lister[T]", found.store)
+
+    def dynamic(
+        self,
+        resource: Resource,
+        *,
+        indexers: Mapping[str, IndexFunc[Unstructured]] | None = None,
+        namespace: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> Lister[Unstructured]:
+        """Follow a kind that is named at run time; one that is not served counts as empty."""
+        chosen = Selection(Unstructured, resource, namespace, label_selector, field_selector)
+        found = self._declare(chosen, unstructured_decoder_for(resource), None)
+        found.store.add_indexers(indexers or {})
+        return cast("Lister[Unstructured]", found.store)
+
+    def lister(self, kind: type[T]) -> Lister[T]:
+        """All objects of a kind, in every namespace."""
+        return self.informer(kind)
+
+    def watch(
+        self,
+        kind: type[KubeObject] | Resource,
+        handler: EventHandler,
+        queue: RequestQueue,
+        predicate: Predicate = resource_version_changed,
+        *,
+        namespace: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> None:
+        """Lead a selection's events through ``predicate`` and ``handler`` into ``queue``."""
+        if isinstance(kind, Resource):
+            chosen = Selection(Unstructured, kind, namespace, label_selector, field_selector)
+            found = self._declare(chosen, unstructured_decoder_for(kind), None)
+        else:
+            chosen = Selection(kind, kind.resource, namespace, label_selector, field_selector)
+            found = self._declare(chosen, decoder_for(kind), None)
+        found.on_event(Watch(handler, queue, predicate).offer)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Follow all that is declared, now or later, while the block lasts; a failure inside ends it."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            for chosen, informer in self._informers.items():
+                self._start(chosen, informer)
+            try:
+                yield
+            finally:
+                self._group = None
+                for task in self._tasks:
+                    task.cancel()
+                self._tasks.clear()
+
+    async def wait_for_sync(self, stop: asyncio.Event) -> bool:
+        """True once every informer has its first list; False when ``stop`` is set before."""
+        async with asyncio.TaskGroup() as group:
+            waiting = [group.create_task(self._all_synced()), group.create_task(stop.wait())]
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in waiting:
+                task.cancel()
+        return self.synced() and not stop.is_set()
+
+    def synced(self) -> bool:
+        """Whether every informer has its first list; kinds that are not served do not count."""
+        return all(informer.synced.is_set() for informer in self._informers.values())
+
+    def unsynced(self) -> list[str]:
+        """What readiness should name: kinds without a first list, and kinds we may no longer read."""
+        found = []
+        for chosen, informer in self._informers.items():
+            if problem := informer.reflector.problem:
+                found.append(f"{chosen}: {problem}")
+            elif not informer.synced.is_set():
+                found.append(f"{chosen}: not listed yet")
+        return found
+
+    def sizes(self) -> dict[str, int]:
+        """Objects held, by selection."""
+        return {str(chosen): len(informer.store) for chosen, informer in self._informers.items()}
+
+    def _declare(
+        self, chosen: Selection, decode: Callable[[Raw], Any], transform: Callable[[Any], Any] | None
+    ) -> Informer[Any]:
+        found = self._informers.get(chosen)
+        if found is None:
+            metrics = self._metrics.informer(str(chosen.resource))
+            source = _Collection(self._client, chosen)
+            reflector: Reflector[Any] = Reflector(chosen.resource, source, decode, metrics=metrics)
+            found = self._informers[chosen] = Informer(reflector, Store(), transform=transform)
+            if self._group is not None:
+                self._start(chosen, found)
+        elif transform is not None and found.transform is not transform:
+            raise ValueError(f"{chosen}: declare the transform with the first use of the kind")
+        return found
+
+    def _start(self, chosen: Selection, informer: Informer[Any]) -> None:
+        if self._group is None:
+            raise RuntimeError("informers start while the cache is running")
+        self._tasks.append(self._group.create_task(informer.follow(), name=f"informer {chosen}"))
+
+    async def _all_synced(self) -> None:
+        while not self.synced():
+            for informer in tuple(self._informers.values()):
+                await informer.synced.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class _Collection:
+    """A selection on the server, as a reflector follows it."""
+
+    client: Client
+    chosen: Selection
+
+    async def list_page(self, *, limit: int, continue_token: str) -> Page:
+        return await self.client.list_page(
+            self.chosen.resource,
+            namespace=self.chosen.namespace,
+            label_selector=self.chosen.label_selector,
+            field_selector=self.chosen.field_selector,
+            limit=limit,
+            continue_token=continue_token,
+        )
+
+    def watch(self, *, since: str, timeout_seconds: int) -> AsyncGenerator[WatchMessage, None]:
+        return self.client.watch(
+            self.chosen.resource,
+            namespace=self.chosen.namespace,
+            label_selector=self.chosen.label_selector,
+            field_selector=self.chosen.field_selector,
+            resource_version=since,
+            timeout_seconds=timeout_seconds,
+        )

@@ -1,0 +1,254 @@
+"""Follows one kind on the server: list, then watch, then again after a gap.
+
+Second on the way of an event: lines of the watch come in, changes of the store go out.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from kfx.kube import errors
+from kfx.kube.decode import Raw, read_head
+from kfx.kube.listwatch import ListerWatcher, WatchMessage
+from kfx.kube.model import KubeObject
+from kfx.kube.resource import Resource
+from kfx.runtime.backoff import Backoff
+from kfx.runtime.log import get_logger
+from kfx.runtime.metrics import InformerMetrics
+from kfx.runtime.object_reader import ObjectReader
+from kfx.runtime.reconcile import Request
+
+T = TypeVar("T", bound=KubeObject)
+
+PAGE_SIZE = 500
+SLICE = 100  # objects decoded or handed on between two looks at the event loop
+SHORT_WATCH = 1.0  # seconds; a watch that ends sooner and brought nothing counts as an error
+NOT_SERVED_PERIOD = 30.0  # seconds between two looks for a kind that is not served
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed(Generic[T]):
+    """Some objects of a list; more follow until :class:`ListEnd`."""
+
+    objects: Sequence[T]
+
+
+@dataclass(frozen=True, slots=True)
+class ListEnd:
+    """The list is complete: what is not among ``keys`` is gone."""
+
+    keys: Collection[Request]
+
+
+@dataclass(frozen=True, slots=True)
+class Put(Generic[T]):
+    """The newest state of one object."""
+
+    obj: T
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped(Generic[T]):
+    """One object is gone; ``last`` is its final state, ``resource_version`` that of its deletion."""
+
+    key: Request
+    last: T | None
+    resource_version: str
+
+
+Change = Listed[T] | ListEnd | Put[T] | Dropped[T]
+
+
+class Reflector(Generic[T]):
+    """An endless stream of changes of one collection.
+
+    An object that does not decode is counted, logged once per version and skipped: what was known of it
+    stays, since acting on an old state is safer than acting on a seeming deletion.
+
+    ``problem`` says why the collection cannot be followed for reasons a person must mend, else ``None``.
+    """
+
+    def __init__(
+        self,
+        resource: Resource,
+        source: ListerWatcher,
+        decode: Callable[[Raw], T],
+        *,
+        metrics: InformerMetrics,
+    ) -> None:
+        self.problem: str | None = None
+        self._resource = resource
+        self._source = source
+        self._reader = ObjectReader(decode, metrics)
+        self._metrics = metrics
+        self._backoff = Backoff()
+        self._since: str | None = None  # the state: the version to watch from, None when a list is due
+        self._reason = "start"  # of the next list
+        self._ever_listed = False
+        self._absent = 0  # times in a row that the kind was not served
+        self._failing: type[Exception] | None = None
+        self._heard_at: float | None = None
+
+    def age(self) -> float:
+        """Seconds since the server was last heard of; -1 before the first answer."""
+        return -1.0 if self._heard_at is None else asyncio.get_event_loop().time() - self._heard_at
+
+    async def changes(self) -> AsyncGenerator[Change[T], None]:
+        """Every change, without end: a lost connection is a pause, never an error."""
+        while True:
+            step = self._list() if self._since is None else self._watch(self._since)
+            try:
+                async with aclosing(step):
+                    async for change in step:
+                        yield change
+            except errors.Expired as failed:
+                self._relist("expired")
+                await self._pause(failed, quiet=True)
+            except (errors.TransportError, errors.TooManyRequests) as failed:
+                self._metrics.watch_restarts("error").inc()
+                await self._pause(failed)  # nothing is known to be lost: go on from the same version
+            except errors.ApiError as failed:
+                self._relist("error")
+                await self._pause(failed)
+
+    async def _list(self) -> AsyncGenerator[Change[T], None]:
+        """One list. Nothing of it is passed on before all of it is here, so that it is of one moment.
+
+        A streamed list would take the place of ``_stage``.
+        """
+        self._metrics.lists(self._reason).inc()
+        try:
+            pages, keys, version = await self._stage()
+        except errors.NotFound as failed:
+            self._absent += 1
+            if self._ever_listed and self._absent == 1:
+                raise  # a server that is just starting may say so of a kind it serves: ask twice
+            self._heard(failed)
+            yield ListEnd(frozenset())
+            await asyncio.sleep(NOT_SERVED_PERIOD * random.uniform(0.9, 1.1))  # noqa: S311 — spreads clients
+            return
+        self._heard()
+        for page in pages:
+            yield Listed(page)
+            await asyncio.sleep(0)
+        self._since, self._ever_listed, self._absent = version, True, 0
+        yield ListEnd(keys)
+
+    async def _stage(self) -> tuple[list[list[T]], set[Request], str]:
+        """All objects in slices, all keys (those of unreadable objects too), and the list's version.
+
+        Starts again, once, when the server has forgotten the list half-way.
+        """
+        for retry in (True, False):
+            try:
+                return await self._read_pages()
+            except errors.Expired:
+                if not retry:
+                    raise
+                self._metrics.lists("expired").inc()
+        raise AssertionError("unreachable")
+
+    async def _read_pages(self) -> tuple[list[list[T]], set[Request], str]:
+        slices: list[list[T]] = []
+        keys: set[Request] = set()
+        token = ""
+        while True:
+            page = await self._source.list_page(limit=PAGE_SIZE, continue_token=token)
+            for start in range(0, len(page.items), SLICE):
+                objects = []
+                for raw in page.items[start : start + SLICE]:
+                    obj, head = self._reader.read(raw)
+                    if obj is not None:
+                        objects.append(obj)
+                    keys.add(Request(head.namespace, head.name))
+                slices.append(objects)
+                await asyncio.sleep(0)
+            token = page.continue_token
+            if not token:
+                return slices, keys, page.resource_version
+
+    async def _watch(self, since: str) -> AsyncGenerator[Change[T], None]:
+        """One watch. That it ends is normal, unless it ends at once."""
+        began, received, ending = asyncio.get_running_loop().time(), False, "ended"
+        seconds = random.randint(300, 599)  # noqa: S311 — so that watches do not all end together
+        try:
+            async with aclosing(self._source.watch(since=since, timeout_seconds=seconds)) as stream:
+                async for message in stream:
+                    received = True
+                    self._heard()
+                    change = self._take(message)
+                    if change is not None:
+                        yield change
+        except errors.Interrupted:
+            ending = "interrupted"
+        self._metrics.watch_restarts(ending).inc()
+        if not received and asyncio.get_running_loop().time() - began < SHORT_WATCH:
+            self._relist("short_watch")
+            await self._pause(errors.TransportError("the watch ended as soon as it had begun"))
+
+    def _take(self, message: WatchMessage) -> Change[T] | None:
+        if message.type == "BOOKMARK":
+            self._advance(read_head(message.object).resource_version, bookmark=True)
+            return None
+        obj, head = self._reader.read(message.object)
+        self._advance(head.resource_version)
+        if message.type == "DELETED":
+            return Dropped(Request(head.namespace, head.name), obj, head.resource_version)
+        return Put(obj) if obj is not None else None
+
+    def _advance(self, version: str, *, bookmark: bool = False) -> None:
+        if bookmark and self._since is not None and is_older(version, self._since):
+            # the server's data was set back to an earlier state
+            raise errors.Expired(
+                "resourceVersion went backwards", status=410, method="WATCH", path=self._resource.path()
+            )
+        if version:
+            self._since = version
+
+    def _relist(self, reason: str) -> None:
+        self._since, self._reason = None, reason
+
+    def _heard(self, failed: Exception | None = None) -> None:
+        """The server answered; ``failed`` when the answer is that the kind is not served."""
+        self._heard_at = asyncio.get_running_loop().time()
+        self.problem = None
+        now_failing = type(failed) if failed is not None else None
+        if self._failing is now_failing:
+            return
+        if failed is not None:
+            log.info("kind is not served; it is looked for every 30 s", resource=str(self._resource))
+        else:
+            log.info("following", resource=str(self._resource))
+        self._failing = now_failing
+
+    async def _pause(self, failed: Exception, *, quiet: bool = False) -> None:
+        """Say what is wrong, once as long as it stays the same, and wait."""
+        if isinstance(failed, errors.Forbidden):
+            self.problem = f"forbidden: {missing_rule(self._resource)}"
+        if not quiet and self._failing is not type(failed):
+            self._failing = type(failed)
+            log.warning(
+                "cannot follow; trying again",
+                resource=str(self._resource),
+                error=str(failed),
+                **({"remedy": missing_rule(self._resource)} if self.problem else {}),
+            )
+        await asyncio.sleep(self._backoff.next())
+
+
+def missing_rule(resource: Resource) -> str:
+    """The RBAC rule that lets a kind be followed, in the words of a ClusterRole."""
+    return (
+        f'grant the rule {{apiGroups: ["{resource.group}"], resources: ["{resource.plural}"], '
+        'verbs: ["get", "list", "watch"]}'
+    )
+
+
+def is_older(version: str, than: str) -> bool:
+    """Whether one resourceVersion is before another; no version that is no number is older than any."""
+    return version.isdigit() and than.isdigit() and int(version) < int(than)

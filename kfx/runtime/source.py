@@ -1,0 +1,33 @@
+"""From one kind's events to one controller's queue."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from kfx.runtime.event import Event
+from kfx.runtime.handler import EventHandler
+from kfx.runtime.predicate import Predicate, resource_version_changed
+from kfx.runtime.reconcile import Request
+from kfx.runtime.workqueue import Priority
+
+
+class RequestQueue(Protocol):
+    """The side of a work queue on which keys are put in."""
+
+    def add(self, item: Request, *, priority: Priority = Priority.NORMAL) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """A predicate, a handler and the queue behind them."""
+
+    handler: EventHandler
+    queue: RequestQueue
+    predicate: Predicate = resource_version_changed
+
+    def offer(self, event: Event[Any]) -> None:
+        """Queue what the event concerns; what a first list brought waits behind fresh changes."""
+        if not self.predicate(event):
+            return
+        priority = Priority.LOW if event.listed and event.old is None else Priority.NORMAL
+        for request in self.handler.requests(event):
+            self.queue.add(request, priority=priority)
