@@ -1,0 +1,115 @@
+"""Between the bytes of ``api.v1.beta1`` and kfx's own types. The generated messages go no further."""
+
+from collections.abc import Iterable
+
+import msgspec
+from google.protobuf.message import DecodeError
+
+from kfx.apis.common import MetricLog
+from kfx.services.pb import api_pb2
+
+
+class MalformedMessage(ValueError):
+    """The bytes are no message of the expected type."""
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """``ReportObservationLogRequest``."""
+
+    trial: str
+    logs: tuple[MetricLog, ...]
+
+
+class LogFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """``GetObservationLogRequest``; an empty field filters nothing, times are RFC 3339."""
+
+    trial: str
+    metric: str = ""
+    start: str = ""
+    end: str = ""
+
+
+def report_from_wire(data: bytes) -> Report:
+    """Raises MalformedMessage."""
+    try:
+        message = api_pb2.ReportObservationLogRequest.FromString(data)
+    except DecodeError as error:
+        raise MalformedMessage(f"not a ReportObservationLogRequest: {error}") from None
+    return Report(trial=message.trial_name, logs=_logs_of(message.observation_log))
+
+
+def report_to_wire(report: Report) -> bytes:
+    """The request a collector sends."""
+    message = api_pb2.ReportObservationLogRequest(trial_name=report.trial)
+    _add_logs(message.observation_log, report.logs)
+    encoded: bytes = message.SerializeToString()
+    return encoded
+
+
+def filter_from_wire(data: bytes) -> LogFilter:
+    """Raises MalformedMessage."""
+    try:
+        message = api_pb2.GetObservationLogRequest.FromString(data)
+    except DecodeError as error:
+        raise MalformedMessage(f"not a GetObservationLogRequest: {error}") from None
+    return LogFilter(
+        trial=message.trial_name,
+        metric=message.metric_name,
+        start=message.start_time,
+        end=message.end_time,
+    )
+
+
+def filter_to_wire(wanted: LogFilter) -> bytes:
+    """The request a reader sends."""
+    encoded: bytes = api_pb2.GetObservationLogRequest(
+        trial_name=wanted.trial, metric_name=wanted.metric, start_time=wanted.start, end_time=wanted.end
+    ).SerializeToString()
+    return encoded
+
+
+def logs_to_wire(logs: Iterable[MetricLog]) -> bytes:
+    """``GetObservationLogReply``; the observation log is present even when it is empty."""
+    message = api_pb2.GetObservationLogReply()
+    message.observation_log.SetInParent()
+    _add_logs(message.observation_log, logs)
+    encoded: bytes = message.SerializeToString()
+    return encoded
+
+
+def logs_from_wire(data: bytes) -> tuple[MetricLog, ...]:
+    """Raises MalformedMessage."""
+    try:
+        message = api_pb2.GetObservationLogReply.FromString(data)
+    except DecodeError as error:
+        raise MalformedMessage(f"not a GetObservationLogReply: {error}") from None
+    return _logs_of(message.observation_log)
+
+
+def deleted_trial_from_wire(data: bytes) -> str:
+    """The trial a ``DeleteObservationLogRequest`` names. Raises MalformedMessage."""
+    try:
+        name: str = api_pb2.DeleteObservationLogRequest.FromString(data).trial_name
+    except DecodeError as error:
+        raise MalformedMessage(f"not a DeleteObservationLogRequest: {error}") from None
+    return name
+
+
+def deleted_trial_to_wire(trial: str) -> bytes:
+    """The request that forgets a trial."""
+    encoded: bytes = api_pb2.DeleteObservationLogRequest(trial_name=trial).SerializeToString()
+    return encoded
+
+
+def _logs_of(message: "api_pb2.ObservationLog") -> tuple[MetricLog, ...]:
+    return tuple(
+        MetricLog(time_stamp=log.time_stamp, name=log.metric.name, value=log.metric.value)
+        for log in message.metric_logs
+    )
+
+
+def _add_logs(message: "api_pb2.ObservationLog", logs: Iterable[MetricLog]) -> None:
+    for log in logs:
+        entry = message.metric_logs.add(time_stamp=log.time_stamp)
+        entry.metric.name = log.name
+        entry.metric.value = log.value

@@ -1,0 +1,1 @@
+"""Messages of the gRPC services, generated from hack/proto/api.proto."""
