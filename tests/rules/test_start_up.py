@@ -1,0 +1,60 @@
+"""What starts must not pay for what it does not use."""
+
+import subprocess
+import sys
+
+from tests.rules.source_tree import ROOT
+
+_HEAVY = ("kubernetes_asyncio", "grpc", "sqlalchemy", "aiohttp", "cryptography", "rich")
+
+
+def _modules_after(statement: str, *, stop_at_exit: bool = False) -> set[str]:
+    """Top-level names of the modules that are loaded once ``statement`` has run in a new process."""
+    guard = "try:\n    {}\nexcept SystemExit:\n    pass\n" if stop_at_exit else "{}\n"
+    code = "import sys\n" + guard.format(statement) + "print('\\n'.join(sys.modules))"
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    return set(ran.stdout.split())
+
+
+def test_help_loads_no_client_server_or_database() -> None:
+    loaded = _modules_after("from kfx.cli import main; main(['--help'])", stop_at_exit=True)
+    assert "kfx.cli" in loaded
+    assert loaded.isdisjoint(_HEAVY)
+
+
+def test_help_names_every_flag() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "kfx", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout
+    for flag in ("metrics-addr", "healthz-addr", "webhook-port", "cert-dir", "enable-leader-election"):
+        assert f"--{flag}" in shown
+
+
+def test_an_unknown_flag_ends_with_status_2_and_the_usage() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "kfx", "-no-such-flag"],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert ran.returncode == 2
+    assert "-no-such-flag" in ran.stderr
+    assert "Usage" in ran.stderr
+
+
+def test_the_collector_loads_nothing_of_the_controllers() -> None:
+    loaded = _modules_after("import kfx.collector")
+    own = {name for name in loaded if name == "kfx" or name.startswith("kfx.")}
+    assert own
+    assert {name for name in own if not name.startswith("kfx.collector") and name != "kfx"} <= {
+        "kfx.services",
+        "kfx.services.pb",
+        "kfx.services.pb.api_pb2",
+        "kfx.services.pb.api_pb2_grpc",
+    }
+    assert loaded.isdisjoint({"sqlalchemy", "kubernetes_asyncio", "aiohttp", "cryptography", "rich"})
