@@ -1,14 +1,16 @@
 """The images of a run: kfx from this checkout, and the sample's trainer."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hack.run.commands import run_command
 from hack.run.steps import Steps
 
-TRAINER_PLACEHOLDER = "kfx.local/trainer:1"
-"""The image that config/samples name; a run puts the one it built in its place."""
+TRAINER = "kfx.local/trainer:1"
+"""The image that config/samples name."""
+TRAINER_SCRIPT = "config/samples/trainer/train.py"
 PROGRAM = (sys.executable, "-m", "hack.image.build")
 
 
@@ -31,10 +33,12 @@ class BuiltImages:
 async def build_images(steps: Steps) -> BuiltImages:
     """Build both, unless the cache has them already."""
     with steps.step("images of kfx and of the trainer"):
-        return BuiltImages(kfx=await _build("kfx", steps), trainer=await _build("trainer", steps))
+        kfx = await _build(["kfx"], steps)
+        trainer = await _build(["trainer", "--script", TRAINER_SCRIPT, "--tag", TRAINER], steps)
+        return BuiltImages(kfx=kfx, trainer=trainer)
 
 
-async def _build(name: str, steps: Steps) -> BuiltImage:
-    output = await run_command([*PROGRAM, name], say=steps.say)
-    reference, archive = output.split()[-2:]
+async def _build(words: Sequence[str], steps: Steps) -> BuiltImage:
+    output = await run_command([*PROGRAM, *words], say=steps.say)
+    reference, archive = output.splitlines()[-2:]
     return BuiltImage(reference, Path(archive))

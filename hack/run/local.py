@@ -9,9 +9,9 @@ from hack.cluster.layout import cache_dir
 from hack.run.cluster import RunningCluster, check_machine, running_cluster
 from hack.run.commands import run_command
 from hack.run.controller import METRICS_URL, Controller, controller, kfx_command
-from hack.run.experiment import replace_image, submit
+from hack.run.experiment import submit
 from hack.run.follow import follow
-from hack.run.images import TRAINER_PLACEHOLDER, BuiltImages, build_images
+from hack.run.images import BuiltImages, build_images
 from hack.run.options import Options
 from hack.run.platform import HOST_PLACEHOLDER, Kubectl, apply, label_namespace, render
 from hack.run.report import display, last_word
@@ -26,7 +26,6 @@ async def run_local(options: Options, manifest: dict[str, Any], steps: Steps) ->
     """Exit status: 0 if the Experiment succeeded. Raises :class:`hack.run.errors.RunError`."""
     check_machine()
     images = await build_images(steps)
-    manifest = replace_image(manifest, TRAINER_PLACEHOLDER, images.trainer.reference)
     archives = [images.kfx.archive, images.trainer.archive]
     async with (
         running_cluster(steps, images=archives, keep=options.keep) as cluster,

@@ -46,6 +46,6 @@ def _check(options: Options) -> None:
     if options.experiment == SAMPLE and not options.trainer_image:
         raise RunError(
             f"{SAMPLE} needs TRAINER_IMG=…, an image with python3 and config/samples/trainer/train.py at "
-            "/app/train.py that the cluster can pull; or name an Experiment of yours: EXPERIMENT=file.yaml.",
+            "/opt/train.py that the cluster can pull; or name an Experiment of yours: EXPERIMENT=file.yaml.",
             status=2,
         )

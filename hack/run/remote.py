@@ -7,7 +7,7 @@ from typing import Any
 
 from hack.run.errors import RunError
 from hack.run.experiment import replace_image, submit
-from hack.run.images import TRAINER_PLACEHOLDER
+from hack.run.images import TRAINER
 from hack.run.local import USER_AGENT, watch
 from hack.run.options import Options
 from hack.run.platform import Kubectl, apply, label_namespace, render
@@ -31,7 +31,7 @@ async def run_remote(options: Options, manifest: dict[str, Any], steps: Steps) -
         )
     kubectl = Kubectl(Path(program), Path(options.kubeconfig), steps)
     if options.trainer_image:
-        manifest = replace_image(manifest, TRAINER_PLACEHOLDER, options.trainer_image)
+        manifest = replace_image(manifest, TRAINER, options.trainer_image)
     async with Client.connect(load_credentials(options.kubeconfig), user_agent=USER_AGENT) as client:
         with steps.step(f"kfx {options.image} in namespace kubeflow"):
             await apply(
