@@ -16,6 +16,7 @@ from hack.run.remote import run_remote
 from hack.run.steps import Steps
 from kfx.kube.credentials import CredentialsError
 from kfx.kube.errors import ApiError, TransportError
+from kfx.runtime.log import configure_logging
 
 INTERRUPTED = 130
 EXPECTED = (RunError, ApiError, TransportError, CredentialsError)
@@ -23,6 +24,7 @@ EXPECTED = (RunError, ApiError, TransportError, CredentialsError)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """0: succeeded. 1: it did not. 2: asked wrongly. 130: interrupted, everything taken down."""
+    configure_logging("error", "text")  # a watch that is set up again is no news to a person at a table
     console = Console(highlight=False)
     try:
         options = parse_options(sys.argv[1:] if argv is None else argv)

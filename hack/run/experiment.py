@@ -45,17 +45,6 @@ def check_manifest(documents: list[Any], *, origin: str) -> dict[str, Any]:
     return {**manifest, "metadata": {"namespace": "default", **metadata}}
 
 
-def replace_image(manifest: dict[str, Any], old: str, new: str) -> dict[str, Any]:
-    """The manifest with another image in the containers of its trial template that run ``old``."""
-    return {key: _replace(value, old, new) for key, value in manifest.items()}
-
-
-def _replace(value: Any, old: str, new: str) -> Any:
-    if isinstance(value, dict):
-        return {k: new if (k, v) == ("image", old) else _replace(v, old, new) for k, v in value.items()}
-    return [_replace(item, old, new) for item in value] if isinstance(value, list) else value
-
-
 async def submit(client: Client, manifest: dict[str, Any]) -> tuple[str, str]:
     """Namespace and name of the created Experiment. Raises :class:`RunError` with the words of a denial."""
     namespace = manifest["metadata"]["namespace"]

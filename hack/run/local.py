@@ -8,18 +8,19 @@ from typing import Any
 from hack.cluster.layout import cache_dir
 from hack.run.cluster import RunningCluster, check_machine, running_cluster
 from hack.run.commands import run_command
-from hack.run.controller import METRICS_URL, Controller, controller, kfx_command
+from hack.run.controller import Controller, Ports, controller, kfx_command
 from hack.run.experiment import submit
 from hack.run.follow import follow
 from hack.run.images import BuiltImages, build_images
 from hack.run.options import Options
-from hack.run.platform import HOST_PLACEHOLDER, Kubectl, apply, label_namespace, render
+from hack.run.platform import Kubectl, apply, label_namespace, lead_to_host, render
 from hack.run.report import display, last_word
 from hack.run.steps import Steps
 from kfx.kube.client import Client
 from kfx.kube.credentials import load_credentials
 
 USER_AGENT = "hack.run"
+PORTS = Ports()
 
 
 async def run_local(options: Options, manifest: dict[str, Any], steps: Steps) -> int:
@@ -33,11 +34,11 @@ async def run_local(options: Options, manifest: dict[str, Any], steps: Steps) ->
     ):
         command = await _prepare(cluster, client, images, manifest, steps)
         log = cache_dir() / "run" / "kfx.log"
-        async with controller(command, log) as kfx:
+        async with controller(command, log=log, ready_url=PORTS.ready_url) as kfx:
             with steps.step("kfx ready"):
                 await kfx.wait_until_ready()
             steps.say(f"log     {log}")
-            steps.say(f"metrics {METRICS_URL}")
+            steps.say(f"metrics {PORTS.metrics_url}")
             status = await _watch(client, manifest, steps, cluster=cluster, kfx=kfx)
         if cluster.stays:
             steps.say(f"kfx is stopped; start it again with: {shlex.join(command)}")
@@ -53,14 +54,15 @@ async def _prepare(
     token = cluster.folder / "kfx" / "kubeconfig"
     token.parent.mkdir(exist_ok=True)
     with steps.step("kinds, rights and webhooks"):
-        manifests = await render(kubectl, Path("config/run"), replace={HOST_PLACEHOLDER: cluster.host_ip})
-        await apply(kubectl, manifests)
+        manifests = await render(kubectl, Path("config/run"))
+        await apply(kubectl, lead_to_host(manifests, address=cluster.host_ip, ports=PORTS.by_name))
         await label_namespace(client, manifest["metadata"]["namespace"])
         await run_command(cluster.token_command(token), say=steps.say)
     return kfx_command(
         kubeconfig=token,
         observations=cluster.folder / "kfx" / "observations.db",
         collector_image=images.kfx.reference,
+        ports=PORTS,
     )
 
 

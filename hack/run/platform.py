@@ -1,8 +1,11 @@
 """What kfx finds in the cluster: its kinds, its rights, its webhooks, a labelled namespace."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from hack.run.commands import run_command
 from hack.run.steps import Steps
@@ -10,7 +13,7 @@ from kfx.kube.client import Client
 from kfx.kube.errors import NotFound
 from kfx.kube.resource import Resource
 
-HOST_PLACEHOLDER = "192.0.2.1"
+Manifest = dict[str, Any]
 INJECTION_LABEL = {"katib.kubeflow.org/metrics-collector-injection": "enabled"}
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 
@@ -29,18 +32,38 @@ class Kubectl:
         return await run_command(command, say=self.steps.say, stdin=stdin.encode())
 
 
-async def render(kubectl: Kubectl, folder: Path, *, replace: dict[str, str]) -> str:
-    """The manifests of a kustomization, with every key of ``replace`` put in place of its value."""
-    text = await kubectl(["kustomize", str(folder)])
-    for placeholder, value in replace.items():
-        text = text.replace(placeholder, value)
-    return text
+async def render(kubectl: Kubectl, folder: Path) -> list[Manifest]:
+    """The manifests of a kustomization."""
+    return list(yaml.safe_load_all(await kubectl(["kustomize", str(folder)])))
 
 
-async def apply(kubectl: Kubectl, manifests: str) -> None:
+def lead_to_host(manifests: Iterable[Manifest], *, address: str, ports: Mapping[str, int]) -> list[Manifest]:
+    """The manifests with every EndpointSlice leading to ``address``, at the ``ports`` given by name."""
+    return [
+        {
+            **manifest,
+            "endpoints": [{**endpoint, "addresses": [address]} for endpoint in manifest["endpoints"]],
+            "ports": [{**port, "port": ports.get(port["name"], port["port"])} for port in manifest["ports"]],
+        }
+        if manifest["kind"] == "EndpointSlice"
+        else manifest
+        for manifest in manifests
+    ]
+
+
+def replace_image(value: Any, old: str, new: str) -> Any:
+    """The document with ``new`` for every text that is exactly ``old``: images, and what repeats one."""
+    if isinstance(value, dict):
+        return {key: replace_image(item, old, new) for key, item in value.items()}
+    if isinstance(value, list):
+        return [replace_image(item, old, new) for item in value]
+    return new if value == old else value
+
+
+async def apply(kubectl: Kubectl, manifests: Sequence[Manifest]) -> None:
     """Server-side apply; whoever applied the same fields before gives way."""
     words = ["apply", "--server-side", "--force-conflicts", "--field-manager=hack.run", "-f", "-"]
-    await kubectl(words, stdin=manifests)
+    await kubectl(words, stdin=yaml.safe_dump_all(manifests))
 
 
 async def label_namespace(client: Client, name: str) -> None:

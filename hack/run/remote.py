@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from hack.run.errors import RunError
-from hack.run.experiment import replace_image, submit
+from hack.run.experiment import submit
 from hack.run.images import TRAINER
 from hack.run.local import USER_AGENT, watch
 from hack.run.options import Options
-from hack.run.platform import Kubectl, apply, label_namespace, render
+from hack.run.platform import Kubectl, apply, label_namespace, render, replace_image
 from hack.run.steps import Steps
 from kfx import __version__
 from kfx.kube.client import Client
@@ -34,9 +34,8 @@ async def run_remote(options: Options, manifest: dict[str, Any], steps: Steps) -
         manifest = replace_image(manifest, TRAINER, options.trainer_image)
     async with Client.connect(load_credentials(options.kubeconfig), user_agent=USER_AGENT) as client:
         with steps.step(f"kfx {options.image} in namespace kubeflow"):
-            await apply(
-                kubectl, await render(kubectl, Path("config/default"), replace={RELEASE_IMAGE: options.image})
-            )
+            manifests = await render(kubectl, Path("config/default"))
+            await apply(kubectl, replace_image(manifests, RELEASE_IMAGE, options.image))
             await label_namespace(client, manifest["metadata"]["namespace"])
             await _wait_until_available(client)
         namespace, name = await submit(client, manifest)

@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from hack.run.errors import RunError
-from hack.run.experiment import read_experiment, refusal, replace_image, submit
+from hack.run.experiment import read_experiment, refusal, submit
 from kfx.kube.client import Client
 from kfx.kube.errors import AlreadyExists, ApiError, BadRequest, ServerError
 
@@ -49,13 +49,6 @@ def test_the_namespace_is_default_unless_stated(tmp_path: Path) -> None:
     assert silent["metadata"] == {"generateName": "e-", "namespace": "default"}
     stated = read_experiment(_write(tmp_path, HEAD + "metadata: {name: e, namespace: team}\n"))
     assert stated["metadata"]["namespace"] == "team"
-
-
-def test_only_the_named_image_is_replaced() -> None:
-    containers = [{"image": "old", "args": ["old"]}, {"image": "other"}]
-    replaced = replace_image({"spec": {"containers": containers}, "image": "x"}, "old", "new")
-    assert replaced["spec"]["containers"] == [{"image": "new", "args": ["old"]}, {"image": "other"}]
-    assert containers[0]["image"] == "old"
 
 
 def _error(kind: type[ApiError], message: str, status: int) -> ApiError:
