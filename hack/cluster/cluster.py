@@ -50,6 +50,7 @@ def up(layout: Layout, arguments: argparse.Namespace) -> None:
         flavour=arguments.flavour,
         linked=layout.linked,
         audit=arguments.audit,
+        image_store=arguments.image_store,
         api_server_flags=arguments.apiserver_arg,
     )
     lifecycle.up(layout, options, images=arguments.image)
@@ -107,9 +108,8 @@ def env(layout: Layout, arguments: argparse.Namespace) -> None:
 
 
 def load(layout: Layout, arguments: argparse.Namespace) -> None:
-    for archive in arguments.archive:
-        node.load_image(layout, archive)
-        say(f"loaded {archive}")
+    with node.loading(layout, arguments.archive):
+        say(f"loading {', '.join(str(archive) for archive in arguments.archive)}")
 
 
 def images(layout: Layout, arguments: argparse.Namespace) -> None:
@@ -205,6 +205,7 @@ def build_parser() -> argparse.ArgumentParser:
         )
     flavoured[0].add_argument("--audit", action="store_true", help="write an audit log")
     flavoured[0].add_argument("--apiserver-arg", action="append", default=[], metavar="FLAG=VALUE")
+    flavoured[0].add_argument("--image-store", choices=("auto", "memory", "disk"), default="auto")
     flavoured[0].add_argument("--image", action="append", default=[], type=Path, metavar="FILE.tar")
     command(down, "down", "take the cluster down and leave nothing")
     command(status, "status", "say what runs")

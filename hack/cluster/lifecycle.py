@@ -28,6 +28,7 @@ class Options:
     flavour: str
     linked: bool
     audit: bool = False
+    image_store: str = "auto"
     api_server_flags: Sequence[str] = ()
 
 
@@ -86,25 +87,25 @@ def _bring_up(
     state = {name: getattr(options, name) for name in Options.__slots__}
     (layout.folder / STATE_FILE).write_text(json.dumps(state))
     control_plane.write_identities(layout)
-    lap("certificates")
     holder = network.create_link(layout) if options.linked else None
+    lap("link")
     control_plane.start_storage_and_api(layout, programs, audit=options.audit, extra=options.api_server_flags)
-    if options.flavour == NODE and holder:
-        node.start_runtime(layout, programs, holder=holder)
-        lap("container runtime")
-        for image in images:
-            node.load_image(layout, image)
-        if images:
-            lap("images")
-    api = Api.load(layout.kubeconfig)
-    control_plane.wait_for_api(layout, api)
-    lap("API server")
-    control_plane.start_controllers(layout, programs)
-    if options.flavour == NODE:
-        node.join(layout, api)
-        lap("node")
-    control_plane.wait_for_controllers(layout, api)
-    lap("controllers")
+    with contextlib.ExitStack() as loads:
+        if options.flavour == NODE and holder:
+            pause = node.start_runtime(layout, programs, holder=holder, image_store=options.image_store)
+            loads.enter_context(node.loading(layout, [pause, *images]))
+            lap("container runtime")
+        api = Api.load(layout.kubeconfig)
+        control_plane.wait_for_api(layout, api)
+        lap("API server")
+        control_plane.start_controllers(layout, programs)
+        if options.flavour == NODE:
+            node.join(layout, api)
+            lap("node")
+        control_plane.wait_for_controllers(layout, api)
+        lap("controllers")
+    if images:
+        lap("images")
 
 
 def down(layout: Layout) -> bool:

@@ -1,8 +1,9 @@
 """The node: containerd, kubelet, kube-proxy and CoreDNS, children of one init in namespaces of its own."""
 
+import contextlib
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from hack.cluster import cgroups, dns, node_config
@@ -21,33 +22,34 @@ class ImageError(Exception):
     """An image cannot be loaded into the node."""
 
 
-def start_runtime(layout: Layout, programs: Mapping[str, Path], *, holder: Process) -> None:
-    """Start the node with containerd only, and load the pause image. Raises StartError, CgroupError."""
+def start_runtime(layout: Layout, programs: Mapping[str, Path], *, holder: Process, image_store: str) -> Path:
+    """Start the node with containerd only; the archive of the pause image, which no pod can do without.
+
+    Raises StartError, CgroupError, CompileError.
+    """
     plugins = node_config.cni_folder()
     if plugins is None:
         raise ImageError(
             f"no folder of {node_config.CNI_FOLDERS} has the CNI plugins {node_config.CNI_PLUGINS}"
         )
     pause = build_pause(layout.cache)
-    config = node_config.write_configs(layout, programs, plugins=plugins, pause_image=pause.reference)
+    config = node_config.write_configs(
+        layout,
+        programs,
+        plugins=plugins,
+        pause_image=pause.reference,
+        in_memory=node_config.image_store_in_memory(image_store, Path("/proc/meminfo").read_text()),
+    )
     cgroups.create(layout.cgroup)
-    namespaces = [
-        "--mount",
-        "--propagation",
-        "private",
-        "--uts",
-        "--pid",
-        "--fork",
-        "--kill-child=KILL",
-        "--mount-proc",
-    ]
+    enter = ["nsenter", f"--net=/proc/{holder.pid}/ns/net"]
+    namespaces = ["--mount", "--propagation=private", "--uts", "--pid", "--fork", "--kill-child=KILL"]
     start(
         layout.records / RECORD,
-        ["nsenter", f"--net=/proc/{holder.pid}/ns/net", "unshare", *namespaces, sys.executable, INIT, config],
+        [*enter, "unshare", *namespaces, "--mount-proc", sys.executable, INIT, config],
         log=layout.logs / "node.log",
     )
     await_part(layout, RECORD, lambda: _runtime_answers(layout), timeout=30)
-    load_image(layout, pause.archive)
+    return pause.archive
 
 
 def join(layout: Layout, api: Api) -> None:
@@ -57,18 +59,24 @@ def join(layout: Layout, api: Api) -> None:
     await_part(layout, RECORD, lambda: _is_ready(layout, api), timeout=60)
 
 
-def load_image(layout: Layout, archive: Path) -> None:
-    """Import an OCI archive into the node's containerd. Raises ImageError."""
-    with archive.open("rb") as stream:
-        done = subprocess.run(
-            [*_ctr(layout), "images", "import", "-"],
-            stdin=stream,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    if done.returncode:
-        raise ImageError(f"{archive} cannot be loaded: {done.stderr.strip()}")
+@contextlib.contextmanager
+def loading(layout: Layout, archives: Sequence[Path]) -> Iterator[None]:
+    """Import OCI archives into the node's containerd while the body runs. Raises ImageError."""
+    with contextlib.ExitStack() as stack:
+        imports = []
+        for archive in archives:
+            stream = stack.enter_context(archive.open("rb"))
+            command = [*_ctr(layout), "images", "import", "-"]
+            process = subprocess.Popen(
+                command, stdin=stream, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            )
+            imports.append((archive, stack.enter_context(process)))
+            stack.callback(process.kill)
+        yield
+        for archive, process in imports:
+            _, errors = process.communicate()
+            if process.returncode:
+                raise ImageError(f"{archive} cannot be loaded: {errors.strip()}")
 
 
 def images(layout: Layout) -> list[str]:

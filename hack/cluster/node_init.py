@@ -61,6 +61,8 @@ def prepare(config: dict[str, Any]) -> None:
             Path(path).mkdir(parents=True)
             mount("--bind", f"/proc/self/fd/{handle}", path, pass_fds=(handle,))
         os.close(handle)
+    for folder in config["in_memory"]:
+        mount("-t", "tmpfs", "kfx", folder)
     scratch = Path(tempfile.mkdtemp(dir="/run", prefix="kernel-settings-"))
     for name, value in config["kernel_settings"].items():
         pretended = scratch / name.replace("/", ".")

@@ -117,10 +117,9 @@ def _install(packages: Sequence[str]) -> None:
             )
         if done.returncode:
             raise Missing(f"apt-get install {' '.join(packages)} failed:\n{done.stderr.strip()[-2000:]}")
-    if "containerd" in packages and Path("/run/systemd/system").exists():
-        subprocess.run(
-            ["systemctl", "disable", "--quiet", "containerd.service"], capture_output=True, check=False
-        )
+    if "containerd" in packages and shutil.which("systemctl"):
+        command = ["systemctl", "disable", "--now", "--quiet", "containerd.service"]
+        subprocess.run(command, capture_output=True, check=False)
     say(f"installed in {time.monotonic() - began:.0f} s")
 
 

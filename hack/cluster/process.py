@@ -94,10 +94,11 @@ def start(
         ],
         setsid=True,
     )
-    process = identify(pid)
-    if process is None:
-        _reap(pid)
-        raise RuntimeError(f"{words[0]} ended as soon as it was started: see {log}")
+    while (process := recorded(record)) is None or process.pid != pid:
+        if identify(pid) is None:
+            _reap(pid)
+            raise RuntimeError(f"{words[0]} ended as soon as it was started: see {log}")
+        time.sleep(0.001)
     return process
 
 
