@@ -1,0 +1,96 @@
+"""Reads an Experiment with all that belongs to it, and writes what has been decided."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from kfx.apis.experiment import Experiment
+from kfx.apis.suggestion import Suggestion
+from kfx.apis.trial import Trial
+from kfx.controllers.indexes import BY_EXPERIMENT
+from kfx.controllers.suggestion import Prepare, as_it_is
+from kfx.controllers.templates import TemplateReader
+from kfx.katib.budget import ExperimentSeen, RenderTrial, missing_trials
+from kfx.katib.experiment import is_completed, plan_experiment
+from kfx.katib.names import is_controlled_by
+from kfx.katib.trial_template import render_trial
+from kfx.kube.model import KubeObject
+from kfx.runtime.reconcile import Request, Result, StaleRead, TerminalError
+from kfx.runtime.store import Lister
+from kfx.runtime.writer import Writer
+
+
+class ExperimentReconciler:
+    """Keeps as many trials going as an Experiment asks for, and tells how far it is.
+
+    ``trials`` is indexed by experiment. ``prepare`` as in SuggestionReconciler.
+    """
+
+    def __init__(
+        self,
+        *,
+        experiments: Lister[Experiment],
+        suggestions: Lister[Suggestion],
+        trials: Lister[Trial],
+        templates: TemplateReader,
+        writer: Writer,
+        now: Callable[[], str],
+        prepare: Prepare = as_it_is,
+    ) -> None:
+        self._experiments = experiments
+        self._suggestions = suggestions
+        self._trials = trials
+        self._templates = templates
+        self._writer = writer
+        self._now = now
+        self._prepare = prepare
+        self._render: RenderTrial = render_trial
+
+    async def reconcile(self, request: Request) -> Result:
+        experiment = self._experiments.get(request)
+        if experiment is None:
+            return Result()
+        seen = await self._look(experiment, request)
+        return await self._writer.apply(experiment, plan_experiment(seen, self._now()))
+
+    async def _look(self, experiment: Experiment, request: Request) -> ExperimentSeen:
+        prepared = self._prepare(experiment)
+        seen = ExperimentSeen(
+            experiment=experiment if isinstance(prepared, str) else prepared,
+            trials=self._trials_of(experiment, request),
+            suggestion=self._suggestion_of(experiment, request),
+            render=self._render,
+            refusal=prepared if isinstance(prepared, str) else "",
+        )
+        if seen.refusal or is_completed(experiment) or not missing_trials(seen):
+            return seen
+        template = await self._templates.read(seen.experiment)
+        return replace(seen, template_text=template.text, template_problem=template.problem)
+
+    def _trials_of(self, experiment: Experiment, request: Request) -> tuple[Trial, ...]:
+        """Those that carry the label, without those of an experiment that had this name before."""
+        return tuple(
+            trial
+            for trial in self._trials.by_index(BY_EXPERIMENT, str(request))
+            if not _is_of_namesake(trial, experiment)
+        )
+
+    def _suggestion_of(self, experiment: Experiment, request: Request) -> Suggestion | None:
+        """Raises StaleRead while a former experiment's Suggestion goes, TerminalError for anybody else's."""
+        found = self._suggestions.get(request)
+        if found is None or is_controlled_by(found.metadata.controller, experiment):
+            return found
+        if is_completed(experiment) or experiment.metadata.deletion_timestamp is not None:
+            return None
+        if _is_of_namesake(found, experiment):
+            raise StaleRead(f"{found} belongs to an Experiment that had this name before")
+        raise TerminalError(
+            f"{found} exists already and is not controlled by this Experiment: "
+            "delete it, or give the Experiment another name"
+        )
+
+
+def _is_of_namesake(obj: KubeObject, experiment: Experiment) -> bool:
+    owner = obj.metadata.controller
+    return (
+        owner is not None and owner.kind == experiment.resource.kind and owner.uid != experiment.metadata.uid
+    )

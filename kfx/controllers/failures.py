@@ -1,0 +1,54 @@
+"""Tells an object's owner, by an event, why its reconcile failed."""
+
+from collections.abc import Iterator
+from typing import Generic, Protocol, TypeVar
+
+from kfx.kube.errors import ApiError, Conflict, Forbidden, TransportError
+from kfx.kube.model import KubeObject
+from kfx.runtime.controller import leaves
+from kfx.runtime.plan import Note
+from kfx.runtime.reconcile import Request, StaleRead, TerminalError
+from kfx.runtime.store import Lister
+from kfx.store.errors import StoreError
+
+T = TypeVar("T", bound=KubeObject)
+
+REASON = "ReconcileError"
+PREFIX = "Failed to reconcile: "
+_SPOKEN = (ApiError, TerminalError, StoreError)
+
+
+class Recorder(Protocol):
+    """Where notes go; never waits."""
+
+    def note(self, owner: KubeObject, note: Note) -> None: ...
+
+
+class FailureReporter(Generic[T]):
+    """A controller's ``report``: one Warning for a failed reconcile, with Katib's reason and text.
+
+    Nothing is said of what passes by itself, of a server that cannot be reached, which would not take the
+    event either, and of a namespace that is going away, which takes none.
+    """
+
+    def __init__(self, objects: Lister[T], recorder: Recorder) -> None:
+        self._objects = objects
+        self._recorder = recorder
+
+    def __call__(self, request: Request, error: Exception) -> None:
+        obj = self._objects.get(request)
+        text = "; ".join(_speak(error))
+        if obj is not None and text:
+            self._recorder.note(obj, Note("Warning", REASON, f"{PREFIX}{text}"))
+
+
+def _speak(error: Exception) -> Iterator[str]:
+    """The texts of the causes; of an unforeseen one only its type, as its text may hold anything."""
+    for cause in leaves(error):
+        if isinstance(cause, Conflict | StaleRead | TransportError) or _is_namespace_ending(cause):
+            continue
+        yield str(cause) if isinstance(cause, _SPOKEN) else f"unforeseen {type(cause).__name__}, see the log"
+
+
+def _is_namespace_ending(cause: BaseException) -> bool:
+    return isinstance(cause, Forbidden) and "because it is being terminated" in cause.message

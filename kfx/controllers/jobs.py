@@ -1,0 +1,87 @@
+"""The jobs of trials, of whatever kinds the process was told to follow."""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from kfx.apis.trial import Trial
+from kfx.katib.job_state import JobState, Phase
+from kfx.kube.model import Unstructured
+from kfx.kube.resource import Resource
+from kfx.runtime.reconcile import Request
+from kfx.runtime.store import Lister
+
+
+class JobLister:
+    """Finds the job of a trial in the cache of its kind."""
+
+    def __init__(self, listers: Mapping[Resource, Lister[Unstructured]]) -> None:
+        self._listers = listers
+        self._resources = {(r.api_version, r.kind): r for r in listers}
+
+    def resource_of(self, trial: Trial) -> Resource | None:
+        """The kind of the trial's job; ``None`` where that kind is not followed."""
+        head = _read_head(trial)
+        return self._resources.get((head.api_version, head.kind))
+
+    def get(self, resource: Resource, trial: Trial) -> Unstructured | None:
+        """The object of the trial's name, whoever owns it."""
+        return self._listers[resource].get(Request(*trial.key))
+
+
+def not_followed(trial: Trial) -> JobState:
+    """Why a trial whose kind of job is not followed cannot be run."""
+    head = _read_head(trial)
+    if not head.kind or not head.api_version:
+        return JobState(
+            Phase.FAILED, "InvalidRunSpec", "runSpec has no apiVersion and kind; correct the template"
+        )
+    group, _, version = head.api_version.rpartition("/")
+    name = f"{head.kind}.{version}.{group}".rstrip(".")
+    message = (
+        f"jobs of kind {head.kind} ({head.api_version}) are not followed; add {name} to --trial-resources"
+    )
+    return JobState(Phase.FAILED, "KindNotFollowed", message)
+
+
+def parse_trial_resource(text: str) -> Resource:
+    """The resource that ``Kind.version.group`` names, its plural by the rules of English.
+
+    Raises ValueError where the text has another form. (Katib's ``trialResources``.)
+    """
+    kind, _, rest = text.partition(".")
+    version, dot, group = rest.partition(".")
+    if not kind or not version or not dot:
+        raise ValueError(f"{text!r} is not of the form Kind.version.group, such as Job.v1.batch")
+    return Resource(group, version, _plural(kind.lower()), kind)
+
+
+def parse_trial_resources(texts: Iterable[str]) -> tuple[Resource, ...]:
+    """The resources, each once, in the order given."""
+    return tuple(dict.fromkeys(parse_trial_resource(text) for text in texts))
+
+
+def _plural(singular: str) -> str:
+    """(apimachinery ``meta.UnsafeGuessKindToResource``.)"""
+    if singular.endswith("endpoints"):
+        return singular
+    if singular.endswith("s"):
+        return f"{singular}es"
+    if singular.endswith("y"):
+        return f"{singular[:-1]}ies"
+    return f"{singular}s"
+
+
+class _Head(msgspec.Struct, rename="camel"):
+    api_version: str = ""
+    kind: str = ""
+
+
+_head_decoder = msgspec.json.Decoder(_Head)
+
+
+def _read_head(trial: Trial) -> _Head:
+    try:
+        return _head_decoder.decode(trial.spec.run_spec)
+    except msgspec.DecodeError:
+        return _Head()

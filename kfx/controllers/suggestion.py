@@ -1,0 +1,119 @@
+"""Reads a Suggestion, asks the algorithm in this process, and writes what it answers."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from kfx.algorithms import Algorithm
+from kfx.apis.common import ParameterAssignment
+from kfx.apis.experiment import Experiment
+from kfx.apis.suggestion import Suggestion
+from kfx.apis.trial import Trial
+from kfx.controllers.indexes import BY_EXPERIMENT
+from kfx.katib.names import is_controlled_by
+from kfx.katib.suggestion import (
+    SuggestionSeen,
+    needs_validation,
+    overlay_settings,
+    plan_suggestion,
+    trials_to_tell,
+    wanted,
+)
+from kfx.runtime.reconcile import Request, Result
+from kfx.runtime.store import Lister
+from kfx.runtime.writer import Writer
+
+Prepare = Callable[[Experiment], Experiment | str]
+
+
+def as_it_is(experiment: Experiment) -> Experiment:
+    """The preparation where the webhooks have done everything."""
+    return experiment
+
+
+class SuggestionReconciler:
+    """Keeps as many assignments in a Suggestion's status as its specification requests.
+
+    ``trials`` is indexed by experiment. ``prepare`` defaults and validates what no webhook has seen; it
+    returns the text of what is wrong where the experiment cannot be followed.
+    """
+
+    def __init__(
+        self,
+        *,
+        suggestions: Lister[Suggestion],
+        experiments: Lister[Experiment],
+        trials: Lister[Trial],
+        algorithms: Mapping[str, Algorithm],
+        writer: Writer,
+        now: Callable[[], str],
+        prepare: Prepare = as_it_is,
+    ) -> None:
+        self._suggestions = suggestions
+        self._experiments = experiments
+        self._trials = trials
+        self._algorithms = algorithms
+        self._writer = writer
+        self._now = now
+        self._prepare = prepare
+
+    async def reconcile(self, request: Request) -> Result:
+        suggestion = self._suggestions.get(request)
+        if suggestion is None:
+            return Result()
+        seen = self._look(suggestion, request)
+        return await self._writer.apply(suggestion, plan_suggestion(seen, self._now()))
+
+    def _look(self, suggestion: Suggestion, request: Request) -> SuggestionSeen:
+        experiment = self._experiment_of(suggestion, request)
+        if experiment is None:
+            return SuggestionSeen(suggestion=suggestion, experiment=None)
+        trials = [
+            trial
+            for trial in self._trials.by_index(BY_EXPERIMENT, str(request))
+            if is_controlled_by(trial.metadata.controller, experiment)
+        ]
+        problem = self._validate(experiment) if needs_validation(suggestion) else ""
+        answer = None if problem else self._ask(suggestion, experiment, trials)
+        return SuggestionSeen(
+            suggestion=suggestion, experiment=experiment, trials=trials, problem=problem, answer=answer
+        )
+
+    def _experiment_of(self, suggestion: Suggestion, request: Request) -> Experiment | None:
+        """The experiment this Suggestion was made for, while it is followed at all."""
+        found = self._experiments.get(request)
+        if found is None or found.metadata.deletion_timestamp is not None:
+            return None
+        if not is_controlled_by(suggestion.metadata.controller, found):
+            return None
+        prepared = self._prepare(found)
+        return None if isinstance(prepared, str) else prepared
+
+    def _validate(self, experiment: Experiment) -> str:
+        name = _algorithm_name(experiment)
+        algorithm = self._algorithms.get(name)
+        if algorithm is None:
+            known = ", ".join(sorted(self._algorithms))
+            return f"ValidateAlgorithmSettings Error: unknown algorithm name {name}; there are {known}"
+        problem = algorithm.validate(experiment)
+        if problem:
+            return f"ValidateAlgorithmSettings Error: {problem}"
+        stopping = experiment.spec.early_stopping
+        if stopping is not None and stopping.algorithm_name:
+            return (
+                f"ValidateEarlyStoppingSettings Error: unknown algorithm name {stopping.algorithm_name}; "
+                "remove spec.earlyStopping, no such algorithm runs inside kfx"
+            )
+        return ""
+
+    def _ask(
+        self, suggestion: Suggestion, experiment: Experiment, trials: Sequence[Trial]
+    ) -> Sequence[tuple[ParameterAssignment, ...]] | None:
+        count = wanted(suggestion)
+        algorithm = self._algorithms.get(_algorithm_name(experiment))
+        if not count or algorithm is None:
+            return None
+        overlaid = overlay_settings(experiment, suggestion)
+        return algorithm.suggest(overlaid, trials_to_tell(trials), suggestion.status.suggestion_count, count)
+
+
+def _algorithm_name(experiment: Experiment) -> str:
+    return experiment.spec.algorithm.algorithm_name if experiment.spec.algorithm is not None else ""

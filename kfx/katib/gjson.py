@@ -1,0 +1,261 @@
+"""GJSON paths over decoded JSON, as far as conditions of jobs use them (semantics of gjson 1.14).
+
+A path is read against the value it meets: the same ``#`` is a key of an object and a query on an array.
+Parsed components are cached, so that a path is taken apart once and not once per job.
+
+Keys (``*`` and ``?`` are wildcards, a backslash escapes), array indexes, ``#`` (length), ``#.key``,
+``#(key op value)`` (first match) and ``#(...)#`` (all) with ``== = != < <= > >= % !%``, the pipe, the
+multipaths ``[a,b]`` and ``{a,b}``, and the modifiers of ``MODIFIERS``. Expressions come from users:
+their length, nesting and work are bounded.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from kfx.katib.floats import parse_float
+from kfx.katib.gjson_path import (
+    ArrayPart,
+    ExpressionError,
+    ObjectPart,
+    Query,
+    array_part,
+    match_wildcard,
+    modifier_part,
+    multipath,
+    object_part,
+    split_pipe,
+)
+
+LONGEST: Final = 4096  # characters of an expression
+DEEPEST: Final = 64  # nested steps
+MOST_WORK: Final = 50_000  # values looked at
+
+
+class Missing:
+    """What a path that leads nowhere yields; JSON ``null`` exists and is ``None``."""
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+MISSING: Final = Missing()
+
+
+def get(document: Any, path: str) -> Any:
+    """The value that ``path`` leads to in ``document`` (decoded JSON), or ``MISSING``.
+
+    Raises :class:`ExpressionError` where the path is too long, too deep, too costly, or uses what is not
+    supported.
+    """
+    if len(path) > LONGEST:
+        raise ExpressionError(f"the expression has {len(path)} characters; {LONGEST} are allowed")
+    return _Search().get(document, path)
+
+
+class _Search:
+    """One evaluation, with the work it has done."""
+
+    def __init__(self) -> None:
+        self._work = 0
+        self._depth = 0
+
+    def get(self, value: Any, path: str) -> Any:
+        self._step()
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise ExpressionError(f"the expression is nested more than {DEEPEST} deep")
+        try:
+            return self._get(value, path)
+        finally:
+            self._depth -= 1
+
+    def _get(self, value: Any, path: str) -> Any:
+        if modified := modifier_part(path):
+            found = MODIFIERS[modified.name](value)
+            return self.get(found, modified.rest) if modified.more else found
+        if selected := multipath(path):
+            found = self._select(value, selected.names, selected.paths)
+            return self.get(found, selected.rest) if selected.more else found
+        if path.startswith(".."):
+            return self._in_array([] if value is MISSING else [value], path[2:])
+        if isinstance(value, Mapping):
+            return self._in_object(value, path)
+        if isinstance(value, list):
+            return self._in_array(value, path)
+        return MISSING  # no members, and so no pipe either
+
+    def _select(self, value: Any, names: tuple[str, ...] | None, paths: tuple[str, ...]) -> Any:
+        found = [self.get(value, path) for path in paths]
+        if names is None:
+            return [v for v in found if v is not MISSING]
+        return {name: v for name, v in zip(names, found, strict=True) if v is not MISSING}
+
+    def _in_object(self, value: Mapping[str, Any], path: str) -> Any:
+        part = object_part(path)
+        found = self._member(value, part)
+        if part.piped:
+            return self.get(found, part.rest)
+        return found
+
+    def _member(self, value: Mapping[str, Any], part: ObjectPart) -> Any:
+        if not part.wild:
+            return self._onward(value.get(part.key, MISSING), part)
+        for key, member in value.items():
+            self._step()
+            if match_wildcard(key, part.key):
+                found = self._onward(member, part)
+                if found is not MISSING:
+                    return found
+        return MISSING
+
+    def _onward(self, member: Any, part: ObjectPart) -> Any:
+        return self.get(member, part.rest) if part.more and member is not MISSING else member
+
+    def _in_array(self, value: list[Any], path: str) -> Any:
+        part = array_part(path)
+        if part.each:
+            return self._each(value, part.rest)
+        if part.query is not None:
+            found = self._matches(value, part, part.query)
+        elif part.count:
+            found = len(value)
+        else:
+            found = value[part.index] if 0 <= part.index < len(value) else MISSING
+            if part.more and found is not MISSING:
+                found = self.get(found, part.rest)
+        return self.get(found, part.rest) if part.piped else found
+
+    def _each(self, value: list[Any], path: str) -> Any:
+        """``#.key``: the members of all elements, without those that have none; then the pipe, if any."""
+        inner, pipe = split_pipe(path)
+        found = [v for v in (self.get(element, inner) for element in value) if v is not MISSING]
+        return found if pipe is None else self.get(found, pipe)
+
+    def _matches(self, value: list[Any], part: ArrayPart, query: Query) -> Any:
+        inner, pipe = split_pipe(part.rest) if part.more else ("", None)
+        hits: list[Any] = []
+        matched = False
+        for element in value:
+            self._step()
+            if not self._satisfies(element, query):
+                continue
+            matched = True
+            found = self.get(element, inner) if part.more else element
+            if not query.all:
+                return found if pipe is None else self.get(found, pipe)
+            if found is not MISSING:
+                hits.append(found)
+        if not query.all:
+            return MISSING
+        return self.get(hits, pipe) if matched and pipe is not None else hits
+
+    def _satisfies(self, element: Any, query: Query) -> bool:
+        if isinstance(element, Mapping | list):
+            return compare(self.get(element, query.path), query.operator, query.value)
+        return not query.path and compare(element, query.operator, query.value)
+
+    def _step(self) -> None:
+        self._work += 1
+        if self._work > MOST_WORK:
+            raise ExpressionError(f"the expression looks at more than {MOST_WORK} values")
+
+
+def compare(found: Any, operator: str, value: str) -> bool:
+    """Whether what a query's path found stands in relation ``operator`` to ``value``.
+
+    Without an operator, existing is enough. Text compares with text, numbers with the number that
+    ``value`` reads as (0 where it is none), booleans with ``true`` and ``false``; anything else never holds.
+    """
+    if value.startswith("~"):
+        found, value = _truth(found, value[1:]), "true"
+    if found is MISSING:
+        return False
+    if not operator:
+        return True
+    if isinstance(found, bool):
+        return _compare_bool(found, operator, value)
+    if isinstance(found, str):
+        if operator in {"%", "!%"}:
+            return match_wildcard(found, value) == (operator == "%")
+        return _ORDER[operator](found, value)
+    if isinstance(found, int | float) and operator in _ORDER:
+        return _ORDER[operator](float(found), parse_float(value, clamp=True) or 0.0)
+    return False
+
+
+def _compare_bool(found: bool, operator: str, value: str) -> bool:
+    match operator:
+        case "=":
+            return value == str(found).lower()
+        case "!=":
+            return value != str(found).lower()
+        case ">" if found:
+            return value == "false"
+        case "<" if not found:
+            return value == "true"
+        case ">=":
+            return found
+        case "<=":
+            return not found
+        case _:
+            return False
+
+
+def _truth(found: Any, wanted: str) -> Any:
+    """What ``~true``, ``~false``, ``~null`` and ``~*`` turn the found value into."""
+    empty = found is MISSING or found is None
+    truthy = not empty and found not in (False, 0, "", "0", "false")
+    match wanted:
+        case "*":
+            return found is not MISSING
+        case "null":
+            return empty
+        case "true":
+            return truthy
+        case "false":
+            return not truthy
+        case _:
+            return MISSING
+
+
+_ORDER: Mapping[str, Callable[[Any, Any], bool]] = {
+    "=": lambda a, b: bool(a == b),
+    "!=": lambda a, b: bool(a != b),
+    "<": lambda a, b: bool(a < b),
+    "<=": lambda a, b: bool(a <= b),
+    ">": lambda a, b: bool(a > b),
+    ">=": lambda a, b: bool(a >= b),
+}
+
+
+def _keys(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return list(value)
+    return [None] * len(value) if isinstance(value, list) else []
+
+
+def _values(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+def _reverse(value: Any) -> Any:
+    if isinstance(value, list):
+        return value[::-1]
+    return dict(reversed(list(value.items()))) if isinstance(value, Mapping) else value
+
+
+def _this(value: Any) -> Any:
+    return value
+
+
+MODIFIERS: Mapping[str, Callable[[Any], Any]] = {
+    "this": _this,
+    "pretty": _this,
+    "ugly": _this,
+    "valid": _this,
+    "reverse": _reverse,
+    "keys": _keys,
+    "values": _values,
+}

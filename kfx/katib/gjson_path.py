@@ -1,0 +1,270 @@
+"""The components of a GJSON path: text in, parsed parts out. What they lead to is :mod:`kfx.katib.gjson`.
+
+A component reads differently on an object and on an array, so both readings exist. All are cached: the
+expressions of an experiment are few and evaluated for every job.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+SUPPORTED_MODIFIERS = frozenset({"this", "pretty", "ugly", "valid", "reverse", "keys", "values"})
+OTHER_MODIFIERS = frozenset({"flatten", "join", "tostr", "fromstr", "group"})
+CACHED = 1024  # parsed components
+
+_OPENING, _CLOSING = "([{", ")]}"
+_OPERATOR = re.compile(r"!=|!%|<=|>=|==|[<>=%]|!(?=\s*\Z)")
+_SIMPLE_NAME = re.compile(r"[^\x00-\x1f\[\]{}()#|!]+")
+
+
+class ExpressionError(ValueError):
+    """An expression that is not evaluated, whatever the document: too large, or not supported."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModifierPart:
+    """``@name``, and the path behind it where there is one."""
+
+    name: str
+    rest: str
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Multipath:
+    """``[a,b]`` (``names`` is None) or ``{a,b}``, and the path behind it where there is one."""
+
+    names: tuple[str, ...] | None
+    paths: tuple[str, ...]
+    rest: str
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectPart:
+    """A key. ``rest`` goes on inside its value (``more``) or from its result (``piped``)."""
+
+    key: str
+    rest: str = ""
+    wild: bool = False
+    more: bool = False
+    piped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """``#(path operator value)``; ``all``: every match, not the first. ``operator`` may be ``""``."""
+
+    path: str
+    operator: str
+    value: str
+    all: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayPart:
+    """An index (-1: none), ``#``, ``#.rest`` (``each``) or a query, and how ``rest`` goes on."""
+
+    index: int = -1
+    count: bool = False
+    each: bool = False
+    query: Query | None = None
+    rest: str = ""
+    more: bool = False
+    piped: bool = False
+
+
+@lru_cache(CACHED)
+def modifier_part(path: str) -> ModifierPart | None:
+    """The modifier that ``path`` begins with. Raises :class:`ExpressionError` for one of the others."""
+    if len(path) < 2 or path[0] not in "@!":
+        return None
+    if path[0] == "!":
+        raise ExpressionError(
+            "a static value (!) is not supported in an expression; compare in a query instead"
+        )
+    end = next((i for i, char in enumerate(path) if char in ":|."), len(path))
+    name, rest = path[1:end], path[end:]
+    if name in OTHER_MODIFIERS:
+        raise ExpressionError(
+            f"the modifier @{name} is not supported in an expression; there are "
+            + ", ".join(f"@{known}" for known in sorted(SUPPORTED_MODIFIERS))
+        )
+    if name not in SUPPORTED_MODIFIERS:
+        return None
+    if rest.startswith(":"):  # an argument changes only how the result would be printed
+        _, pipe, behind = rest.partition("|")
+        return ModifierPart(name, behind, bool(pipe))
+    return ModifierPart(name, rest[1:], bool(rest))
+
+
+@lru_cache(CACHED)
+def multipath(path: str) -> Multipath | None:
+    """The multipath that ``path`` begins with; ``None`` too where its brackets do not balance."""
+    if len(path) < 2 or path[0] not in "[{":
+        return None
+    commas, end = [0], -1
+    for i, char, depth in _walk(path):
+        if char == "," and depth == 1:
+            commas.append(i)
+        elif char in _CLOSING and depth == 0:
+            end = i
+            break
+    behind = path[end + 1 :]
+    if end < 0 or (behind and behind[0] not in ".|"):
+        return None
+    ends = [*commas[1:], end]
+    members = [_member(path[start + 1 : stop]) for start, stop in zip(commas, ends, strict=True)]
+    names = tuple(name for name, _ in members) if path[0] == "{" else None
+    return Multipath(names, tuple(p for _, p in members), behind[1:], bool(behind))
+
+
+@lru_cache(CACHED)
+def object_part(path: str) -> ObjectPart:
+    """The first component of ``path``, as an object reads it."""
+    key: list[str] = []
+    wild = False
+    i = 0
+    while i < len(path):
+        char = path[i]
+        if char == "|":
+            return ObjectPart("".join(key), path[i + 1 :], wild, piped=True)
+        if char == ".":
+            piped = _pipes_after_dot(path[i + 1 :])
+            return ObjectPart("".join(key), path[i + 1 :], wild, more=not piped, piped=piped)
+        if char == "\\":
+            i += 1
+            char = path[i : i + 1]
+        elif char in "*?":
+            wild = True
+        key.append(char)
+        i += 1
+    return ObjectPart("".join(key), wild=wild)
+
+
+@lru_cache(CACHED)
+def array_part(path: str) -> ArrayPart:
+    """The first component of ``path``, as an array reads it."""
+    if path.startswith("#."):
+        return ArrayPart(each=True, rest=path[2:])
+    query, start, known = None, 0, True
+    if path.startswith(("#(", "#[")):
+        query, start = _query(path)
+        known = query is not None
+    end = next((i for i in range(start, len(path)) if path[i] in "|."), len(path))
+    text, rest = path[:end], path[end + 1 :]
+    hashed = "#" in text
+    piped = path[end : end + 1] == "|" or (
+        path[end : end + 1] == "." and not hashed and _pipes_after_dot(rest)
+    )
+    more = path[end : end + 1] == "." and not piped
+    index = int(text) if not hashed and text.isascii() and text.isdigit() and len(text) < 10 else -1
+    return ArrayPart(index, known and text == "#", False, query, rest, more, piped)
+
+
+@lru_cache(CACHED)
+def split_pipe(path: str) -> tuple[str, str | None]:
+    """``path`` before and after its first pipe outside of brackets; the second is ``None`` without one."""
+    for i, char, depth in _walk(path):
+        if char == "|" and depth == 0:
+            return path[:i], path[i + 1 :]
+    return path, None
+
+
+def match_wildcard(text: str, pattern: str) -> bool:
+    """Whether ``text`` matches: ``*`` any run, ``?`` any character, a backslash the next as it is."""
+    at, position = 0, 0
+    star, retry = -1, 0
+    while at < len(text):
+        step = _match_one(text[at], pattern, position)
+        if position < len(pattern) and pattern[position] == "*":
+            star, retry = position, at
+            position += 1
+        elif step:
+            at, position = at + 1, position + step
+        elif star >= 0:
+            retry += 1
+            at, position = retry, star + 1
+        else:
+            return False
+    return not pattern[position:].strip("*")
+
+
+def _match_one(char: str, pattern: str, position: int) -> int:
+    """How many characters of the pattern match ``char``; 0 for no match."""
+    if position >= len(pattern):
+        return 0
+    if pattern[position] == "\\" and position + 1 < len(pattern):
+        return 2 if pattern[position + 1] == char else 0
+    return 1 if pattern[position] in {"?", char} else 0
+
+
+def _query(path: str) -> tuple[Query | None, int]:
+    """The query at the start of an array's component, and where the text behind its bracket starts."""
+    operator_at, end = -1, -1
+    for i, char, depth in _walk(path[1:]):
+        if char in "!=<>%" and depth == 1 and operator_at < 0:
+            operator_at = i
+        elif char in _CLOSING and depth == 0:
+            end = i
+            break
+    if end < 0:
+        return None, 0
+    inside = path[1:]
+    head = inside[1 : operator_at if operator_at >= 0 else end].strip()
+    operator, value = _relation(inside[operator_at:end].strip()) if operator_at >= 0 else ("", "")
+    every = path[end + 2 : end + 3] == "#"
+    return Query(head, operator, value, every), end + 2
+
+
+def _relation(text: str) -> tuple[str, str]:
+    match = _OPERATOR.match(text)
+    operator = match.group() if match else ""
+    value = text[len(operator) :].strip()
+    if len(value) >= 2 and value[0] == value[-1] == '"':
+        value = re.sub(r"\\(.)", r"\1", value[1:-1])
+    return ("=" if operator == "==" else operator), value
+
+
+def _member(text: str) -> tuple[str, str]:
+    """Name and path of one member of a multipath; the name is the path's last component by default."""
+    for i, char, depth in _walk(text):
+        if char == ":" and depth == 0 and "@" not in text[:i]:
+            return text[:i].strip('"'), text[i + 1 :]
+    last = re.split(r"[.|]", text)[-1]
+    return (last if _SIMPLE_NAME.fullmatch(last) else "_"), text
+
+
+def _pipes_after_dot(rest: str) -> bool:
+    """Whether the dot before ``rest`` acts as a pipe: a multipath, a modifier or a static value follows."""
+    if rest[:1] == "@":
+        name = re.split(r"[.|:]", rest[1:], maxsplit=1)[0]
+        return name in SUPPORTED_MODIFIERS or name in OTHER_MODIFIERS
+    return rest[:1] in {"[", "{", "!"}
+
+
+def _walk(text: str) -> Iterator[tuple[int, str, int]]:
+    """Index, character and bracket depth behind it, of all that is neither escaped nor quoted."""
+    depth, i = 0, 0
+    while i < len(text):
+        char = text[i]
+        if char == "\\":
+            i += 2
+            continue
+        if char == '"':
+            i = _closing_quote(text, i) + 1
+            continue
+        if char in _OPENING:
+            depth += 1
+        elif char in _CLOSING:
+            depth -= 1
+        yield i, char, depth
+        i += 1
+
+
+def _closing_quote(text: str, start: int) -> int:
+    i = start + 1
+    while i < len(text) and text[i] != '"':
+        i += 2 if text[i] == "\\" else 1
+    return i

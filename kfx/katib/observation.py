@@ -1,0 +1,122 @@
+"""From reported metric lines to what a trial achieved, and to the one value that its objective means."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from kfx.apis.common import UNAVAILABLE, Metric, MetricLog, ObjectiveSpec, Observation
+from kfx.katib.floats import parse_float
+
+_RFC3339 = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(?:\.(\d+))?(Z|[+-]\d{2}:\d{2})", re.ASCII)
+
+
+class BadTimestamp(ValueError):
+    """A reported line carries a time that is not RFC 3339; the whole aggregation fails with it."""
+
+    def __init__(self, log: MetricLog) -> None:
+        super().__init__(
+            f"metric {log.name} was reported with time {log.time_stamp!r}, which is not RFC 3339; "
+            "report it as 2006-01-02T15:04:05Z, with an offset or Z"
+        )
+
+
+@dataclass(slots=True)
+class _Running:
+    """The aggregates of one metric so far."""
+
+    low: float = math.nan
+    high: float = math.nan
+    min: str = UNAVAILABLE
+    max: str = UNAVAILABLE
+    latest: str = UNAVAILABLE
+    at: tuple[datetime, str] | None = None
+
+    def take(self, log: MetricLog) -> None:
+        at = _instant(log)
+        if self.at is None or at >= self.at:
+            self.at, self.latest = at, log.value
+        value = parse_float(log.value)
+        if value is None or math.isnan(value):
+            return
+        if math.isnan(self.low):
+            self.low = self.high = value
+            self.min = self.max = log.value
+        elif value < self.low:
+            self.low, self.min = value, log.value
+        elif value > self.high:
+            self.high, self.max = value, log.value
+
+
+def observe(logs: Iterable[MetricLog], objective: ObjectiveSpec | None) -> Observation | None:
+    """Minimum, maximum and latest value of each metric that has a strategy, in the strategies' order.
+
+    ``logs`` come in the order in which the store returned them. ``None`` where no line is of a metric of
+    the objective. Values stay as reported; those that are no number, or NaN, count for ``latest`` only.
+    Of equal times the later line is the latest. Raises :class:`BadTimestamp`. (Katib's trial controller,
+    ``getMetrics``.)
+    """
+    if objective is None:
+        return None
+    wanted = {objective.objective_metric_name, *objective.additional_metric_names}
+    lines = [log for log in logs if log.name in wanted]
+    if not lines:
+        return None
+    found = {strategy.name: _Running() for strategy in objective.metric_strategies}
+    for log in lines:
+        if log.name in found:
+            found[log.name].take(log)
+    return Observation(
+        metrics=tuple(Metric(name=name, min=f.min, max=f.max, latest=f.latest) for name, f in found.items())
+    )
+
+
+def is_available(observation: Observation | None, objective: ObjectiveSpec | None) -> bool:
+    """Whether the objective's metric was reported as something else than ``unavailable``."""
+    if observation is None or objective is None:
+        return False
+    name = objective.objective_metric_name
+    return any(m.name == name and m.latest != UNAVAILABLE for m in observation.metrics)
+
+
+def objective_value(observation: Observation | None, objective: ObjectiveSpec | None) -> str:
+    """The text that the objective's strategy picks; ``unavailable`` where there is none.
+
+    A minimum or maximum that is unavailable falls back to the latest value. (Katib's experiment status
+    utilities, ``getObjectiveMetricValue``.)
+    """
+    if observation is None or objective is None:
+        return UNAVAILABLE
+    name = objective.objective_metric_name
+    strategy = _first_values(objective).get(name)
+    metric = next((m for m in observation.metrics if m.name == name), None)
+    if metric is None or strategy is None:
+        return UNAVAILABLE
+    picked = {"min": metric.min, "max": metric.max, "latest": metric.latest}.get(strategy, UNAVAILABLE)
+    return metric.latest if picked == UNAVAILABLE and strategy in {"min", "max"} else picked
+
+
+def unavailable_log(objective: ObjectiveSpec | None) -> Sequence[MetricLog]:
+    """The line that stands for a metric nobody reported: ``unavailable`` at the zero time."""
+    if objective is None:
+        return ()
+    name = objective.objective_metric_name
+    return (MetricLog(time_stamp="0001-01-01T00:00:00Z", name=name, value=UNAVAILABLE),)
+
+
+def _first_values(objective: ObjectiveSpec) -> Mapping[str, str]:
+    return {s.name: s.value for s in reversed(objective.metric_strategies)}
+
+
+def _instant(log: MetricLog) -> tuple[datetime, str]:
+    """The time to the second, and the fraction as text that compares like a number."""
+    match = _RFC3339.fullmatch(log.time_stamp)
+    if match is None:
+        raise BadTimestamp(log)
+    seconds, fraction, offset = match.groups()
+    try:
+        at = datetime.fromisoformat(seconds + offset.replace("Z", "+00:00"))
+    except ValueError:
+        raise BadTimestamp(log) from None
+    return at, (fraction or "").rstrip("0")

@@ -1,0 +1,211 @@
+"""What a Suggestion needs next, when the algorithm runs in this process. Values in, a plan out.
+
+The reconciler validates and asks, because asking may be slow; what comes of it is decided here.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from kfx.apis.common import AlgorithmSetting, ParameterAssignment
+from kfx.apis.experiment import Experiment
+from kfx.apis.suggestion import Suggestion, SuggestionStatus, TrialAssignment
+from kfx.apis.trial import Trial
+from kfx.katib import conditions as c
+from kfx.katib.names import trial_name
+from kfx.katib.observation import is_available
+from kfx.katib.summary import PENDING, by_age, state_of
+from kfx.runtime.plan import Note, Plan
+
+EXHAUSTED_REASON = "SuggestionEndReached"
+RESTARTING_REASON = "Experiment is restarting"
+ENDED_REASON = "Suggestion is succeeded"
+NOTHING_LEFT_POLL = 10.0  # seconds until an algorithm that had nothing is asked again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuggestionSeen:
+    """``problem``: what the algorithm has against the experiment, ``""`` for nothing.
+
+    ``answer``: the assignments it gave, one tuple a trial; ``None`` where it was not asked.
+    ``experiment`` is ``None`` when it is gone or is not the one this Suggestion was made for.
+    """
+
+    suggestion: Suggestion
+    experiment: Experiment | None
+    trials: Sequence[Trial] = ()
+    problem: str = ""
+    answer: Sequence[tuple[ParameterAssignment, ...]] | None = None
+
+
+def needs_validation(suggestion: Suggestion) -> bool:
+    """Whether the settings are checked now: before it runs for the first time, and after a restart."""
+    conditions = suggestion.status.conditions
+    return _is_live(suggestion) and not c.has(conditions, c.RUNNING)
+
+
+def wanted(suggestion: Suggestion) -> int:
+    """How many assignments the algorithm is asked for now."""
+    if not _is_live(suggestion):
+        return 0
+    return max(0, suggestion.spec.requests - suggestion.status.suggestion_count)
+
+
+def is_exhausted(suggestion: Suggestion) -> bool:
+    """Whether the algorithm has nothing more to give."""
+    found = c.find(suggestion.status.conditions, c.SUCCEEDED)
+    return found is not None and found.status == "True" and found.reason == EXHAUSTED_REASON
+
+
+def is_restarting(suggestion: Suggestion) -> bool:
+    """Whether its experiment goes on and it has not begun again yet."""
+    found = c.find(suggestion.status.conditions, c.RUNNING)
+    return found is not None and found.status == "False" and found.reason == RESTARTING_REASON
+
+
+def trials_to_tell(trials: Iterable[Trial]) -> list[Trial]:
+    """The trials an algorithm is told of, oldest first: not those that ended without a value."""
+    return [
+        trial
+        for trial in by_age(trials)
+        if not c.has(trial.status.conditions, c.METRICS_UNAVAILABLE)
+        and not (
+            c.has(trial.status.conditions, c.EARLY_STOPPED)
+            and not is_available(trial.status.observation, trial.spec.objective)
+        )
+    ]
+
+
+def overlay_settings(experiment: Experiment, suggestion: Suggestion) -> Experiment:
+    """The experiment with the settings that earlier answers changed: replaced by name, new ones behind."""
+    changed = {s.name: s.value for s in suggestion.status.algorithm_settings}
+    algorithm = experiment.spec.algorithm
+    if not changed or algorithm is None:
+        return experiment
+    kept = [
+        AlgorithmSetting(name=s.name, value=changed.pop(s.name, s.value))
+        for s in algorithm.algorithm_settings
+    ]
+    added = [AlgorithmSetting(name=name, value=value) for name, value in changed.items()]
+    algorithm = msgspec.structs.replace(algorithm, algorithm_settings=(*kept, *added))
+    spec = msgspec.structs.replace(experiment.spec, algorithm=algorithm)
+    return msgspec.structs.replace(experiment, spec=spec)
+
+
+def end(conditions: c.Conditions, *, reason: str, message: str, now: str) -> c.Conditions:
+    """The conditions of a Suggestion that has done its work (Katib ``MarkSuggestionStatusSucceeded``)."""
+    for kind, text in (
+        (c.RUNNING, "Suggestion is not running"),
+        (c.DEPLOYMENT_READY, "Deployment is not ready"),
+    ):
+        if c.find(conditions, kind) is not None:
+            conditions = c.set_condition(conditions, kind, False, reason=ENDED_REASON, message=text, now=now)
+    return c.set_condition(conditions, c.SUCCEEDED, True, reason=reason, message=message, now=now)
+
+
+def restart(conditions: c.Conditions, *, now: str) -> c.Conditions:
+    """The conditions of a Suggestion that has to begin again."""
+    return c.set_condition(
+        c.remove(conditions, c.SUCCEEDED),
+        c.RUNNING,
+        False,
+        reason=RESTARTING_REASON,
+        message="Suggestion is not running",
+        now=now,
+    )
+
+
+def plan_suggestion(seen: SuggestionSeen, now: str) -> Plan:
+    """The next writes; an empty plan where all that is asked for has been answered."""
+    plan = _plan(seen, now)
+    return replace(plan, status=None) if plan.status == seen.suggestion.status else plan
+
+
+def _plan(seen: SuggestionSeen, now: str) -> Plan:
+    suggestion, status = seen.suggestion, seen.suggestion.status
+    if suggestion.metadata.deletion_timestamp is not None:
+        return Plan()
+    if not c.has(status.conditions, c.CREATED):
+        return Plan(status=_create(status, now))
+    if seen.experiment is None or not _is_live(suggestion):
+        return Plan()
+    if seen.problem:
+        return _refuse(status, seen.problem, now)
+    status = _run(status, now)
+    if seen.answer is None:
+        return Plan(status=status)
+    if not seen.answer:
+        return _run_dry(seen, status, now)
+    return Plan(status=_append(seen, status))
+
+
+def _is_live(suggestion: Suggestion) -> bool:
+    conditions = suggestion.status.conditions
+    return c.has(conditions, c.CREATED) and not c.has_any(conditions, (c.SUCCEEDED, c.FAILED))
+
+
+def _create(status: SuggestionStatus, now: str) -> SuggestionStatus:
+    created = c.set_condition(
+        status.conditions,
+        c.CREATED,
+        True,
+        reason="SuggestionCreated",
+        message="Suggestion is created",
+        now=now,
+    )
+    return msgspec.structs.replace(status, start_time=status.start_time or now, conditions=created)
+
+
+def _run(status: SuggestionStatus, now: str) -> SuggestionStatus:
+    """Ready and running at once: there is no Deployment to wait for."""
+    if c.has(status.conditions, c.RUNNING):
+        return status
+    ready = c.set_condition(
+        status.conditions,
+        c.DEPLOYMENT_READY,
+        True,
+        reason="DeploymentReady",
+        message="Deployment is ready",
+        now=now,
+    )
+    running = c.set_condition(
+        ready, c.RUNNING, True, reason="SuggestionRunning", message="Suggestion is running", now=now
+    )
+    return msgspec.structs.replace(status, conditions=running)
+
+
+def _refuse(status: SuggestionStatus, problem: str, now: str) -> Plan:
+    message = f"Validation failed: {problem}"
+    failed = c.finish(status.conditions, c.FAILED, reason="SuggestionFailed", message=message, now=now)
+    return Plan(
+        status=msgspec.structs.replace(status, conditions=failed),
+        notes=(Note("Warning", "SuggestionFailed", message),),
+    )
+
+
+def _append(seen: SuggestionSeen, status: SuggestionStatus) -> SuggestionStatus:
+    """The status with the answers behind the old ones; no more of them than were asked for."""
+    suggestion = seen.suggestion
+    seed = f"{suggestion.metadata.uid}/{suggestion.metadata.generation}"
+    taken = {s.name for s in status.suggestions} | {t.metadata.name for t in seen.trials}
+    added = []
+    for offset, assignments in enumerate(tuple(seen.answer or ())[: wanted(suggestion)]):
+        index = status.suggestion_count + offset
+        name = trial_name(suggestion.metadata.name, seed=seed, index=index, taken=taken)
+        taken.add(name)
+        added.append(TrialAssignment(name=name, parameter_assignments=assignments))
+    suggestions = (*status.suggestions, *added)
+    return msgspec.structs.replace(status, suggestions=suggestions, suggestion_count=len(suggestions))
+
+
+def _run_dry(seen: SuggestionSeen, status: SuggestionStatus, now: str) -> Plan:
+    """The algorithm had nothing: its end, unless a trial that still runs may give it new ideas."""
+    known = {t.metadata.name for t in seen.trials}
+    active = any(state_of(t) in {PENDING, c.RUNNING} for t in seen.trials)
+    if active or any(s.name not in known for s in status.suggestions):
+        note = Note("Warning", "ReconcileError", "The response contains unexpected trials")
+        return Plan(status=status, notes=(note,), requeue_after=NOTHING_LEFT_POLL)
+    message = "Suggestion is succeeded, the algorithm has no more assignments"
+    ended = end(status.conditions, reason=EXHAUSTED_REASON, message=message, now=now)
+    return Plan(status=msgspec.structs.replace(status, conditions=ended))

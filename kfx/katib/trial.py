@@ -1,0 +1,241 @@
+"""What a Trial needs next. No I/O, no clock, no cache: values in, a plan out."""
+
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from kfx.apis.common import Observation
+from kfx.apis.trial import Trial, TrialStatus
+from kfx.katib import conditions as c
+from kfx.katib.compose import compose_job
+from kfx.katib.job_state import JobState, Phase
+from kfx.katib.metrics_remedy import explain_missing_metrics
+from kfx.katib.names import TRIAL_FINALIZER
+from kfx.katib.observation import is_available
+from kfx.kube.resource import Resource
+from kfx.runtime.plan import Count, Create, Delete, Note, Plan
+
+METRICS_POLL = 1.0  # seconds between looks for metrics that have not come (Katib's too)
+COMPLETED = (c.SUCCEEDED, c.FAILED, c.KILLED, c.EARLY_STOPPED, c.METRICS_UNAVAILABLE)
+PUSH = "Push"
+
+
+@dataclass(frozen=True, slots=True)
+class JobSeen:
+    """A job that belongs to the trial."""
+
+    uid: str
+    deleting: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialSeen:
+    """What a trial is decided on.
+
+    ``resource``: the kind of its job; ``None`` only with a ``state`` that says why there can be none.
+    ``job``: the job; ``None`` where it is known not to exist. ``state``: what became of it, or of the attempt
+    to run it. ``observation``: what was reported; ``None`` for nothing. ``gave_up``: the metrics have had
+    all the time they get. ``unschedulable``: a new complaint of the scheduler. ``look_again``: seconds
+    until something that is only watched so far is to be decided.
+    """
+
+    trial: Trial
+    resource: Resource | None = None
+    job: JobSeen | None = None
+    state: JobState | None = None
+    observation: Observation | None = None
+    gave_up: bool = False
+    unschedulable: str = ""
+    look_again: float | None = None
+
+
+def plan_trial(seen: TrialSeen, now: str) -> Plan:
+    """The next writes; an empty plan where all is as it should be.
+
+    A trial on its way out is released: whoever applies the plan has deleted its metrics before.
+    """
+    trial = seen.trial
+    guarded = TRIAL_FINALIZER in (trial.metadata.finalizers or ())
+    if trial.metadata.deletion_timestamp is not None:
+        if not guarded:
+            return Plan()
+        return Plan(release=(TRIAL_FINALIZER,), counts=(_count(trial, "deleted"),))
+    plan = _plan_live(seen, now)
+    if plan.status == trial.status:
+        plan = replace(plan, status=None)
+    if guarded:
+        return plan
+    created = _count(trial, "created")
+    return replace(plan, add_finalizers=(TRIAL_FINALIZER,), counts=(created, *plan.counts))
+
+
+def is_completed(trial: Trial) -> bool:
+    """Whether the trial has ended, in whichever way."""
+    return c.has_any(trial.status.conditions, COMPLETED)
+
+
+def needs_observation(trial: Trial, state: JobState | None) -> bool:
+    """Whether the store has to be asked: the job has succeeded, or the trial was stopped early.
+
+    A job that is kept is left to its end before an early-stopped trial's metrics are read.
+    """
+    if c.has(trial.status.conditions, c.METRICS_UNAVAILABLE):
+        return False
+    finished = state is not None and state.phase is Phase.SUCCEEDED
+    if c.has(trial.status.conditions, c.EARLY_STOPPED):
+        read = is_available(trial.status.observation, trial.spec.objective)
+        return not read and (finished or not trial.spec.retain_run)
+    return finished and not is_completed(trial)
+
+
+def pushes(trial: Trial) -> bool:
+    """Whether the training reports its metrics itself, so that none come after its end."""
+    collector = trial.spec.metrics_collector.collector
+    return collector is not None and collector.kind == PUSH
+
+
+def _plan_live(seen: TrialSeen, now: str) -> Plan:
+    trial, status = seen.trial, seen.trial.status
+    if not c.has(status.conditions, c.CREATED):
+        return _start(seen, now)
+    if c.has(status.conditions, c.EARLY_STOPPED) and needs_observation(trial, seen.state):
+        return _observe_stopped(seen, now)
+    if is_completed(trial):
+        return _clean_up(seen)
+    state = seen.state
+    if state is not None and state.phase is Phase.FAILED:
+        return _fail(trial, state, now)
+    if seen.job is None:
+        return _run_job(seen, status, now)
+    if state is not None and state.phase is Phase.SUCCEEDED:
+        return _succeed(seen, state, now)
+    return replace(_run(trial, status, now, _complaint(seen)), requeue_after=seen.look_again)
+
+
+def _start(seen: TrialSeen, now: str) -> Plan:
+    """Created first, as the proof that the trial is live; then its job; then Running."""
+    created = c.set_condition(
+        seen.trial.status.conditions,
+        c.CREATED,
+        True,
+        reason="TrialCreated",
+        message="Trial is created",
+        now=now,
+    )
+    status = msgspec.structs.replace(
+        seen.trial.status, start_time=seen.trial.status.start_time or now, conditions=created
+    )
+    if seen.job is not None or seen.state is not None:
+        return Plan(intent=status)
+    return replace(_run_job(seen, status, now), intent=status)
+
+
+def _run_job(seen: TrialSeen, status: TrialStatus, now: str) -> Plan:
+    """Make the job; if the trial was Running, somebody took the first one away."""
+    trial, resource = seen.trial, seen.resource
+    if resource is None:
+        return Plan()
+    name = trial.metadata.name
+    notes = [Note("Normal", "JobCreated", f"Job {name} has been created")]
+    if c.has(status.conditions, c.RUNNING):
+        lost = f"Job {name} is gone though the trial has not ended; it is created again and trains anew"
+        notes.insert(0, Note("Warning", "JobVanished", lost))
+    create = Create(resource=resource, manifest=compose_job(trial), owner_uid=trial.metadata.uid)
+    return replace(_run(trial, status, now, tuple(notes)), create=(create,))
+
+
+def _run(trial: Trial, status: TrialStatus, now: str, notes: tuple[Note, ...]) -> Plan:
+    """Running means that the job exists, not that its pods run."""
+    if c.has(status.conditions, c.RUNNING):
+        return Plan(notes=notes)
+    running = c.set_condition(
+        status.conditions, c.RUNNING, True, reason="TrialRunning", message="Trial is running", now=now
+    )
+    note = Note("Normal", "JobRunning", f"Job {trial.metadata.name} is running")
+    return Plan(status=msgspec.structs.replace(status, conditions=running), notes=(*notes, note))
+
+
+def _complaint(seen: TrialSeen) -> tuple[Note, ...]:
+    return (Note("Warning", "PodUnschedulable", seen.unschedulable),) if seen.unschedulable else ()
+
+
+def _succeed(seen: TrialSeen, state: JobState, now: str) -> Plan:
+    trial = seen.trial
+    if is_available(seen.observation, trial.spec.objective):
+        note = Note("Normal", "JobSucceeded", f"Job {trial.metadata.name} has succeeded")
+        plan = _end(seen, c.SUCCEEDED, "TrialSucceeded", "Trial has succeeded", state, now)
+        return replace(plan, notes=(note,), counts=(_count(trial, "succeeded"),))
+    if seen.observation is None and not seen.gave_up and not pushes(trial):
+        return replace(_run(trial, trial.status, now, ()), requeue_after=METRICS_POLL)
+    plan = _end(seen, c.METRICS_UNAVAILABLE, "MetricsUnavailable", "Metrics are not available", state, now)
+    return replace(plan, notes=_missing(seen), counts=(_count(trial, "metrics_unavailable"),))
+
+
+def _missing(seen: TrialSeen) -> tuple[Note, ...]:
+    trial = seen.trial
+    said = Note("Warning", "MetricsUnavailable", f"Metrics are not available for Job {trial.metadata.name}")
+    remedy = explain_missing_metrics(trial, seen.observation)
+    return said, Note("Warning", "MetricsMissing", remedy)
+
+
+def _fail(trial: Trial, state: JobState, now: str) -> Plan:
+    plan = _end(TrialSeen(trial=trial), c.FAILED, "TrialFailed", "Trial has failed", state, now)
+    text = f"Job {trial.metadata.name} has failed"
+    if state.message or state.reason:
+        text = f"{text}. {state.message} {state.reason}"
+    return replace(plan, notes=(Note("Normal", "JobFailed", text),), counts=(_count(trial, "failed"),))
+
+
+def _end(seen: TrialSeen, kind: str, reason: str, message: str, state: JobState, now: str) -> Plan:
+    """The terminal condition, with what the job says of itself behind reason and message."""
+    status = seen.trial.status
+    if state.reason:
+        reason = f"{reason}. Job reason: {state.reason}"
+    if state.message:
+        message = f"{message}. Job message: {state.message}"
+    conditions = c.finish(status.conditions, kind, reason=reason, message=message, now=now)
+    observation = seen.observation or status.observation
+    return Plan(
+        status=msgspec.structs.replace(
+            status, conditions=conditions, completion_time=now, observation=observation
+        )
+    )
+
+
+def _observe_stopped(seen: TrialSeen, now: str) -> Plan:
+    """Stopped early: read what was reached before the job goes, for as long as metrics may still come."""
+    status = seen.trial.status
+    if is_available(seen.observation, seen.trial.spec.objective):
+        return Plan(status=msgspec.structs.replace(status, observation=seen.observation))
+    if seen.observation is None and not seen.gave_up:
+        return Plan(requeue_after=METRICS_POLL)
+    conditions = c.finish(
+        status.conditions,
+        c.METRICS_UNAVAILABLE,
+        reason="MetricsUnavailable",
+        message="Metrics are not available",
+        now=now,
+    )
+    return Plan(
+        status=msgspec.structs.replace(
+            status, conditions=conditions, completion_time=now, observation=seen.observation
+        ),
+        notes=_missing(seen),
+        counts=(_count(seen.trial, "metrics_unavailable"),),
+    )
+
+
+def _clean_up(seen: TrialSeen) -> Plan:
+    """Delete the job with its pods, once, unless it is to be kept."""
+    trial, job = seen.trial, seen.job
+    if job is None or job.deleting or trial.spec.retain_run or seen.resource is None:
+        return Plan()
+    namespace, name = trial.key
+    delete = Delete(
+        resource=seen.resource, namespace=namespace, name=name, uid=job.uid, propagation="Foreground"
+    )
+    return Plan(delete=(delete,), notes=(Note("Normal", "JobDeleted", f"Job {name} has been deleted"),))
+
+
+def _count(trial: Trial, step: str) -> Count:
+    return Count(f"katib_trial_{step}_total", (("namespace", trial.metadata.namespace),))
