@@ -6,13 +6,14 @@ PY := $(VENV)/bin/python
 LOCK := requirements-dev.lock
 STAMP := $(VENV)/installed-$(firstword $(shell sha256sum $(LOCK)))
 CLUSTER := $(PY) -m hack.cluster.cluster
+LOCKED := uv pip compile --quiet --upgrade --python $(PY) --generate-hashes --no-header --no-annotate --no-emit-index-url
 
 # Of KUBECONFIG only what stands on make's own command line counts: a cluster that the shell happens to
 # name must not be changed by a plain `make run`.
 ifeq ($(origin KUBECONFIG),command line)
 RUN_FLAGS += --kubeconfig "$(KUBECONFIG)"
 endif
-RUN_FLAGS += $(if $(EXPERIMENT),--experiment "$(EXPERIMENT)") $(if $(KEEP),--keep)
+RUN_FLAGS += $(if $(EXPERIMENT),--experiment "$(EXPERIMENT)") $(if $(filter-out 0,$(KEEP)),--keep)
 RUN_FLAGS += $(if $(IMG),--image "$(IMG)") $(if $(TRAINER_IMG),--trainer-image "$(TRAINER_IMG)")
 
 .DEFAULT_GOAL := help
@@ -27,49 +28,51 @@ help: ## Show this list
 	  /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: $(STAMP) ## Make .venv from the locked, hashed requirements; as root, install Debian packages too
+setup: $(STAMP) ## Make .venv from the hashed requirements; build the cluster's binaries; as root, install Debian packages
+	@$(CLUSTER) install --flavour node || $(CLUSTER) install --flavour control-plane || \
+	  echo "setup: no cluster on this machine; the tests that need one are skipped" >&2
 
 $(STAMP): $(LOCK) hack/setup.sh
-	@hack/setup.sh "$(PYTHON)" "$(VENV)" "$(LOCK)"
+	@hack/setup.sh $(PYTHON) $(VENV) $(LOCK)
 	@rm -f $(VENV)/installed-* && touch $@
 
 ##@ Run
 
 .PHONY: run
-run: setup ## Run a sample Experiment to its end on a throw-away cluster (EXPERIMENT= KEEP=1 KUBECONFIG= IMG=)
+run: $(STAMP) ## Run a sample Experiment to its end on a throw-away cluster (EXPERIMENT= KEEP=1 KUBECONFIG= IMG=)
 	@$(PY) -m hack.run $(RUN_FLAGS)
 
 .PHONY: cluster-up
-cluster-up: setup ## Bring up a cluster with one node (INDEX=0 FLAVOUR=node)
+cluster-up: $(STAMP) ## Bring up a cluster with one node (INDEX=0 FLAVOUR=node)
 	@$(CLUSTER) up --index $(or $(INDEX),0) --flavour $(or $(FLAVOUR),node)
 
 .PHONY: cluster-down
-cluster-down: setup ## Take it down; nothing is left (INDEX=0)
+cluster-down: $(STAMP) ## Take it down; nothing is left (INDEX=0)
 	@$(CLUSTER) down --index $(or $(INDEX),0)
 
 .PHONY: cluster-status
-cluster-status: setup ## Show its parts and addresses (INDEX=0)
+cluster-status: $(STAMP) ## Show its parts and addresses (INDEX=0)
 	@$(CLUSTER) status --index $(or $(INDEX),0)
 
 ##@ Check
 
 .PHONY: lint
-lint: setup ## Ruff, format, mypy
+lint: $(STAMP) ## Ruff, format, mypy
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 
 .PHONY: fmt
-fmt: setup ## Format and fix what can be fixed
+fmt: $(STAMP) ## Format and fix what can be fixed
 	@$(VENV)/bin/ruff check --fix .
 	@$(VENV)/bin/ruff format .
 
 .PHONY: test-unit
-test-unit: setup ## The tests that need no cluster: seconds
+test-unit: $(STAMP) ## The tests that need no cluster: seconds
 	@$(VENV)/bin/pytest -q tests/unit
 
 .PHONY: test
-test: lint ## Everything: lint, unit, wire, rules, cluster and e2e tests; names what it skipped and why
+test: setup lint ## Everything: lint, unit, wire, rules, cluster and e2e tests; names what it skipped and why
 	@$(VENV)/bin/pytest -q $(PYTEST_FLAGS)
 
 .PHONY: verify
@@ -77,6 +80,11 @@ verify: test ## What CI runs
 
 ##@ Make
 
+.PHONY: lock
+lock: $(STAMP) ## Resolve pyproject.toml anew into both lock files (needs uv on PATH)
+	@$(LOCKED) pyproject.toml --output-file requirements.lock
+	@$(LOCKED) pyproject.toml --extra dev --output-file $(LOCK)
+
 .PHONY: proto
-proto: setup ## Write kfx/services/pb anew from the proto file
+proto: $(STAMP) ## Write kfx/services/pb anew from the proto file
 	@$(PY) hack/proto/generate.py

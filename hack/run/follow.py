@@ -26,8 +26,7 @@ async def follow(
     async with cache.running():
         await cache.wait_for_sync(asyncio.Event())
         while experiment := experiments.get(Request(namespace, name)):
-            found = (trials.get(request) for request in trials.keys())  # noqa: SIM118 — a Lister is no mapping
-            progress = observe(experiment, [trial for trial in found if trial])
+            progress = observe(experiment, trials.all())
             shown.update(progress)
             if progress.ending:
                 return progress
