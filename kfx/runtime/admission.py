@@ -1,0 +1,350 @@
+"""The admission server: AdmissionReviews over TLS, on every replica, leader or not.
+
+Whatever is sent, a well-formed answer leaves in bounded time: a body is read within limits, a handler runs
+within the caller's own time limit, and what a handler raises becomes a denial with code 500.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Protocol
+from urllib.parse import parse_qs
+
+from aiohttp import web
+
+from kfx.runtime.address import Address
+from kfx.runtime.certs import CertificateSource
+from kfx.runtime.http_server import (
+    MIB,
+    BodyBroken,
+    BodyBudget,
+    BodyTooLarge,
+    HttpServer,
+    Limits,
+    Overloaded,
+    address_of,
+    read_body,
+)
+from kfx.runtime.log import bind_contextvars, get_logger
+from kfx.runtime.metrics import RuntimeMetrics, WebhookMetrics
+from kfx.runtime.review import (
+    AdmissionRequest,
+    InvalidRequest,
+    Review,
+    decode_review,
+    encode_answer,
+    encode_refusal,
+)
+from kfx.runtime.tls import dial
+
+__all__ = [
+    "AdmissionHandler",
+    "AdmissionRequest",
+    "AdmissionServer",
+    "Allowed",
+    "Denied",
+    "InvalidRequest",
+    "Verdict",
+]
+
+REFUSED = "kfx_admission_connections_refused_total"
+LARGE_BODY = 256 * 1024
+DIAL_INTERVAL = 5.0
+FIRST_DIALS = 0.2
+
+log = get_logger("admission")
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """Let it pass, changed by ``patch`` (RFC 6902 operations) if there is one; warnings go to the user."""
+
+    patch: Sequence[Mapping[str, Any]] | None = None
+    warnings: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """Refuse it; the user reads ``message``, and ``code`` becomes the HTTP status of their request."""
+
+    message: str
+    code: int = 400
+    warnings: Sequence[str] = ()
+
+
+Verdict = Allowed | Denied
+
+
+class AdmissionHandler(Protocol):
+    """Judges what is sent to ``path``."""
+
+    @property
+    def path(self) -> str: ...
+
+    async def handle(self, request: AdmissionRequest) -> Verdict:
+        """May be called twice for one object, and must not act when ``request.dry_run``.
+
+        InvalidRequest is answered with code 400, anything else raised with code 500.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdmissionLimits:
+    """``body``: the first size refused, in bytes. ``concurrency`` handlers run, ``queued`` more may wait.
+
+    ``patience`` (seconds) is the longest wait for a turn; ``default_timeout`` (seconds) stands where the
+    caller names no time limit. ``margin`` (seconds) is left to the answer's way back.
+    """
+
+    body: int = 7 * MIB
+    concurrency: int = 16
+    queued: int = 64
+    patience: float = 2.0
+    default_timeout: float = 10.0
+    margin: float = 1.0
+    connections: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    handler: AdmissionHandler
+    metrics: WebhookMetrics
+
+
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """A request's time, in seconds: ``started`` by the loop's clock, the caller's timeout, our part."""
+
+    started: float
+    timeout: float
+    allowance: float
+
+
+class AdmissionServer:
+    """Serves ``handlers`` by their exact paths on ``host:port`` with the certificate of ``certificates``.
+
+    ``drain_delay``: seconds for which it goes on serving after it has said that it is not ready, so that
+    Services forget this replica first.
+    """
+
+    def __init__(
+        self,
+        *,
+        port: int,
+        handlers: Sequence[AdmissionHandler],
+        certificates: CertificateSource,
+        metrics: RuntimeMetrics,
+        host: str = "",
+        flag: str = "--webhook-port",
+        drain_delay: float = 0.0,
+        limits: AdmissionLimits | None = None,
+    ) -> None:
+        self._routes = {each.path: _Route(each, metrics.webhook(each.path)) for each in handlers}
+        self._certificates = certificates
+        self._limits = limits or AdmissionLimits()
+        self._drain_delay = drain_delay
+        self._budget = BodyBudget()
+        self._turns = asyncio.Semaphore(self._limits.concurrency)
+        self._queued = 0
+        self._problem: str | None = "not serving yet"
+        metrics.register_counter(REFUSED, "Connections dropped, by reason.", ("reason",))
+        self._http = HttpServer(
+            self._answer,
+            address=Address(host, port),
+            flag=flag,
+            tls=certificates.ssl_context(),
+            limits=self._limits.connections,
+            refused=lambda reason: metrics.count(REFUSED, {"reason": reason}),
+        )
+
+    @property
+    def bound(self) -> tuple[str, int]:
+        """Host and port really bound. Raises RuntimeError while not serving."""
+        return self._http.bound
+
+    def ready(self) -> str | None:
+        """Why nobody should call this replica; None when a TLS connection to itself has just worked."""
+        return self._problem
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        """Serve inside the block, and keep the certificate fresh. At its end drain.
+
+        Raises AddressInUse, ListenError or CertificateError before the block begins.
+        """
+        async with self._certificates.running(), self._http.serving(), asyncio.TaskGroup() as group:
+            dialling = group.create_task(self._dial_for_ever())
+            try:
+                yield
+            finally:
+                dialling.cancel()
+                self._problem = "shutting down"
+            await asyncio.sleep(self._drain_delay)
+
+    async def _dial_for_ever(self) -> None:
+        while True:
+            self._problem = await dial(self._http.bound, self._certificates.verifier())
+            await asyncio.sleep(FIRST_DIALS if self._problem else DIAL_INTERVAL)
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        route = self._routes.get(request.rel_url.raw_path)
+        if route is None:
+            return web.Response(status=404, text="404 page not found\n")
+        started = asyncio.get_running_loop().time()
+        code = 500
+        route.metrics.in_flight.inc()
+        try:
+            response = await self._review(request, route)
+            code = response.status
+            return response
+        finally:
+            route.metrics.in_flight.dec()
+            route.metrics.requests(code).inc()
+            route.metrics.latency.observe(asyncio.get_running_loop().time() - started)
+
+    async def _review(self, request: web.BaseRequest, route: _Route) -> web.Response:
+        if "Content-Encoding" in request.headers:
+            return _closing(web.Response(status=415, text="send the body without Content-Encoding\n"))
+        started = asyncio.get_running_loop().time()
+        try:
+            body = await read_body(request, limit=self._limits.body, budget=self._budget)
+        except BodyTooLarge:
+            limit = self._limits.body
+            return _closing(_json(encode_refusal(413, f"the body must be smaller than {limit} bytes")))
+        except BodyBroken:
+            return _closing(_json(encode_refusal(400, "the body is broken")))
+        except Overloaded:
+            return _closing(_overloaded())
+        try:
+            if not body:
+                return _json(encode_refusal(400, "request body is empty"))
+            if request.headers.get("Content-Type") != "application/json":
+                return _json(encode_refusal(400, "the Content-Type must be exactly application/json"))
+            timeout = timeout_of(request.rel_url.raw_query_string, self._limits.default_timeout)
+            allowance = timeout - min(self._limits.margin, timeout / 2)
+            return await self._decide(body, route, _Clock(started, timeout, allowance))
+        except Overloaded:
+            return _overloaded()
+        finally:
+            self._budget.give_back(address_of(request), len(body))
+
+    async def _decide(self, body: bytes, route: _Route, clock: _Clock) -> web.Response:
+        try:
+            if len(body) >= LARGE_BODY:
+                review = await asyncio.to_thread(decode_review, body)
+            else:
+                review = decode_review(body)
+        except InvalidRequest as refused:
+            return _json(encode_refusal(400, str(refused)))
+        request = review.request
+        # each request runs in a context of its own: nothing to take back
+        bind_contextvars(webhook=route.handler.path, namespace=request.namespace, name=request.name)
+        return _json(await self._judge(review, route, clock))
+
+    async def _judge(self, review: Review, route: _Route, clock: _Clock) -> bytes:
+        try:
+            async with asyncio.timeout_at(clock.started + clock.allowance) as deadline:
+                await self._wait_for_turn()
+                try:
+                    return _encode(review, await route.handler.handle(review.request))
+                finally:
+                    self._turns.release()
+        except InvalidRequest as refused:
+            return _encode(review, Denied(str(refused)))
+        except Overloaded:
+            raise
+        except Exception as failed:
+            if isinstance(failed, TimeoutError) and deadline.expired():
+                log.warning("admission handler was too slow", limit_seconds=clock.allowance)
+                text = f"{route.handler.path} gave no answer within {clock.allowance:g} s"
+                text += f" (timeout={clock.timeout:g}s)"
+            else:
+                route.metrics.panics.inc()
+                log.error("admission handler failed", uid=review.request.uid, exc_info=failed)
+                text = f"panic: {type(failed).__name__} [recovered]; the server's log says more"
+            return _encode(review, Denied(text, code=500))
+
+    async def _wait_for_turn(self) -> None:
+        """Raises Overloaded where the wait would be too long."""
+        if not self._turns.locked():
+            await self._turns.acquire()
+            return
+        if self._queued >= self._limits.queued:
+            raise Overloaded
+        self._queued += 1
+        try:
+            async with asyncio.timeout(self._limits.patience):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise Overloaded from None
+        finally:
+            self._queued -= 1
+
+
+def _encode(review: Review, verdict: Verdict) -> bytes:
+    version, uid = review.api_version, review.request.uid
+    if isinstance(verdict, Denied):
+        return encode_answer(
+            api_version=version,
+            uid=uid,
+            allowed=False,
+            code=verdict.code,
+            message=verdict.message,
+            warnings=verdict.warnings,
+        )
+    return encode_answer(
+        api_version=version,
+        uid=uid,
+        allowed=True,
+        code=200,
+        patch=verdict.patch or (),
+        warnings=verdict.warnings,
+    )
+
+
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h)")
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+LONGEST_TIMEOUT = 30.0
+LONGEST_QUERY = 256
+
+
+@lru_cache(maxsize=64)
+def timeout_of(query: str, default: float) -> float:
+    """The time limit in a query string, in seconds; callers use the same few all the time."""
+    if len(query) > LONGEST_QUERY:
+        return default
+    return parse_timeout(parse_qs(query).get("timeout", [""])[-1], default)
+
+
+def parse_timeout(text: str, default: float) -> float:
+    """The caller's time limit in seconds, from Go's form (``10s``, ``1m30s``); ``default`` if it is none.
+
+    Never more than 30 s, the longest that a webhook configuration may give.
+    """
+    text = text[:32]
+    parts = _DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        return default
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    return min(seconds, LONGEST_TIMEOUT) or default
+
+
+_JSON = {"Content-Type": "application/json"}
+
+
+def _json(body: bytes) -> web.Response:
+    return web.Response(body=body, headers=_JSON)
+
+
+def _overloaded() -> web.Response:
+    return web.Response(status=429, headers={"Retry-After": "1"}, text="too many admission requests\n")
+
+
+def _closing(response: web.Response) -> web.Response:
+    """With the rest of the body unread the connection is of no further use."""
+    response.force_close()
+    return response

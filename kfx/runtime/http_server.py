@@ -1,0 +1,328 @@
+"""The bounded HTTP/1.1 server under admission, health and metrics.
+
+aiohttp parses and writes; here stands what it leaves open: caps on connections (in all and by address),
+a limit on the TLS handshake, on the time from a request's first byte to its last, and on an answer nobody
+reads. Connections are accepted here one by one, so that a cap counts those whose handshake still runs.
+"""
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import cast
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestPayloadError
+
+from kfx.runtime.address import Address, bind
+from kfx.runtime.log import get_logger
+
+Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+"""Answers one request; an exception becomes a bare 500 and one log line."""
+
+MIB = 1024 * 1024
+NEVER = float("inf")
+SWEEP_INTERVAL = 0.5
+LINGER = 1.0
+"""Seconds in which a refused body is still taken in and dropped, so that the refusal can be read."""
+
+log = get_logger("http")
+
+
+class BodyTooLarge(Exception):
+    """The body is longer than the limit; the rest of it was not read."""
+
+
+class BodyBroken(Exception):
+    """The body ended early or its chunks are malformed."""
+
+
+class Overloaded(Exception):
+    """There is no room for this request now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds of one server; times in seconds.
+
+    ``request``: from connecting or the first byte of a request to its last byte. ``answer``: from there to
+    the last byte of the answer. ``grace``: for answers in hand when the server stops.
+    """
+
+    connections: int = 512
+    per_address: int = 128
+    handshake: float = 5.0
+    request: float = 10.0
+    answer: float = 60.0
+    keep_alive: float = 120.0
+    grace: float = 30.0
+
+
+@dataclass(slots=True, kw_only=True)
+class BodyBudget:
+    """Bytes of bodies held at one time, in all and for one address, so that none starves the others."""
+
+    total: int = 64 * MIB
+    per_address: int = 32 * MIB
+    held: int = 0
+    by_address: Counter[str] = field(default_factory=Counter)
+
+    def take(self, address: str, size: int) -> None:
+        """Raises Overloaded, taking nothing."""
+        if self.held + size > self.total or self.by_address[address] + size > self.per_address:
+            raise Overloaded
+        self.held += size
+        self.by_address[address] += size
+
+    def give_back(self, address: str, size: int) -> None:
+        self.held -= size
+        self.by_address[address] -= size
+        if not self.by_address[address]:
+            del self.by_address[address]
+
+
+class Connection(web.RequestHandler):
+    """One client's connection. ``deadline``: when, by the loop's clock, it must have done what it is at."""
+
+    def __init__(self, server: "HttpServer", requests: web.Server, address: str) -> None:
+        self._limits = server.limits
+        super().__init__(
+            requests,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=self._limits.keep_alive,
+            access_log=cast(logging.Logger, None),
+            auto_decompress=False,
+            lingering_time=LINGER,
+        )
+        self.address = address
+        self._server = server
+        self._link: asyncio.Transport | None = None
+        self._in_request = False
+        self.deadline = NEVER
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._link = cast(asyncio.Transport, transport)
+        self._allow(self._limits.request)
+
+    def data_received(self, data: bytes) -> None:
+        self.request_begun()
+        super().data_received(data)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        self.deadline = NEVER
+        self._link = None
+        self._server.forget(self)
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        try:
+            return await super().finish_response(request, resp, start_time)
+        finally:
+            self._in_request = False
+            self.deadline = NEVER
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """A bare answer: aiohttp's own would log each piece of garbage and send it back."""
+        if status >= 500 and not isinstance(exc, ConnectionError):
+            log.error("request failed", path=request.path, exc_info=exc)
+        response = web.Response(status=status, text=f"{status}\n")
+        response.force_close()
+        return response
+
+    def request_begun(self) -> None:
+        """Start the request's clock, if it is not running."""
+        if not self._in_request:
+            self._in_request = True
+            self._allow(self._limits.request)
+
+    def request_read(self) -> None:
+        """The last byte is here: from now on the answer's clock runs."""
+        self._allow(self._limits.answer)
+
+    def abort(self) -> None:
+        """Drop the connection without a farewell."""
+        if self._link is not None:
+            self._link.abort()
+
+    def _allow(self, seconds: float) -> None:
+        self.deadline = self._loop.time() + seconds
+
+
+def address_of(request: web.BaseRequest) -> str:
+    """The client's address, as the caps count it."""
+    return cast(Connection, request.protocol).address
+
+
+async def read_body(request: web.BaseRequest, *, limit: int, budget: BodyBudget) -> bytes:
+    """The whole body as it came; its bytes stay taken from ``budget`` until the caller gives them back.
+
+    Raises BodyTooLarge for ``limit`` bytes or more, by declared length before anything is read;
+    Overloaded; BodyBroken; ConnectionError if the client left. Then nothing stays taken.
+    """
+    connection = cast(Connection, request.protocol)
+    connection.request_begun()
+    if (request.content_length or 0) >= limit:
+        raise BodyTooLarge
+    body = bytearray()
+    try:
+        while chunk := await request.content.readany():
+            if len(body) + len(chunk) >= limit:
+                raise BodyTooLarge
+            budget.take(connection.address, len(chunk))
+            body += chunk
+    except BaseException as failed:
+        budget.give_back(connection.address, len(body))
+        if isinstance(failed, (RequestPayloadError, web.PayloadAccessError)):
+            raise BodyBroken from failed
+        raise
+    connection.request_read()
+    return bytes(body)
+
+
+class HttpServer:
+    """Serves ``handle`` on one address, over TLS if ``tls`` is given.
+
+    ``refused`` is told why a connection was dropped: ``full``, ``handshake`` or ``slow``.
+    """
+
+    def __init__(
+        self,
+        handle: Handle,
+        *,
+        address: Address,
+        flag: str,
+        tls: ssl.SSLContext | None = None,
+        limits: Limits | None = None,
+        refused: Callable[[str], None] = lambda reason: None,
+    ) -> None:
+        self._handle = handle
+        self._address = address
+        self._flag = flag
+        self._tls = tls
+        self.limits = limits or Limits()
+        self.refused = refused
+        self._open: set[Connection] = set()
+        self._by_address: Counter[str] = Counter()
+        self._bound: tuple[str, int] | None = None
+        self._all_gone = asyncio.Event()
+
+    @property
+    def bound(self) -> tuple[str, int]:
+        """Host and port really bound. Raises RuntimeError while not serving."""
+        if self._bound is None:
+            raise RuntimeError(f"the server of {self._flag} is not serving")
+        return self._bound
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        """Listen inside the block; at its end finish the answers in hand.
+
+        Raises AddressInUse or ListenError, before the block begins.
+        """
+        listener = await bind(self._address, flag=self._flag)
+        self._bound = listener.getsockname()[:2]
+        requests = web.Server(self._handle)
+        try:
+            async with asyncio.TaskGroup() as group:
+                accepting = group.create_task(self._accept(listener, requests))
+                sweeping = group.create_task(self._sweep())
+                try:
+                    yield
+                finally:
+                    self._bound = None
+                    accepting.cancel()
+                    listener.close()
+                    await self._finish(requests)
+                    sweeping.cancel()
+        finally:
+            listener.close()
+
+    def forget(self, connection: Connection) -> None:
+        """A connection is gone; told by itself, at least once."""
+        if connection not in self._open:
+            return
+        self._open.discard(connection)
+        self._by_address[connection.address] -= 1
+        if not self._by_address[connection.address]:
+            del self._by_address[connection.address]
+        if not self._open:
+            self._all_gone.set()
+
+    async def _accept(self, listener: socket.socket, requests: web.Server) -> None:
+        loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as handshakes:
+            while True:
+                try:
+                    client, peer = await loop.sock_accept(listener)
+                except OSError as failed:
+                    # out of descriptors, mostly: the connection waits in the backlog meanwhile
+                    log.warning("cannot accept a connection", flag=self._flag, error=failed.strerror)
+                    await asyncio.sleep(1)
+                    continue
+                address = peer[0]
+                if self._is_full(address):
+                    self.refused("full")
+                    client.close()
+                    continue
+                connection = Connection(self, requests, address)
+                self._open.add(connection)
+                self._by_address[address] += 1
+                self._all_gone.clear()
+                handshakes.create_task(self._open_connection(connection, client))
+
+    def _is_full(self, address: str) -> bool:
+        if len(self._open) >= self.limits.connections:
+            return True
+        return self._by_address.get(address, 0) >= self.limits.per_address
+
+    async def _open_connection(self, connection: Connection, client: socket.socket) -> None:
+        within = self.limits.handshake if self._tls else None
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: connection,
+                client,
+                ssl=self._tls,
+                ssl_handshake_timeout=within,
+                ssl_shutdown_timeout=within,
+            )
+        except OSError:
+            # counted, not logged: anybody can send garbage, as often as they like
+            self.refused("handshake")
+            self.forget(connection)
+        except asyncio.CancelledError:
+            self.forget(connection)
+            raise
+
+    async def _sweep(self) -> None:
+        """Drop the slow, never late: one look at all costs less than a timer for each request."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(SWEEP_INTERVAL)
+            next_look = loop.time() + SWEEP_INTERVAL
+            for connection in list(self._open):
+                if connection.deadline < next_look:
+                    self.refused("slow")
+                    connection.abort()
+
+    async def _finish(self, requests: web.Server) -> None:
+        try:
+            requests.pre_shutdown()
+            await requests.shutdown(self.limits.grace)
+        finally:
+            for connection in list(self._open):
+                connection.abort()
+        if self._open:
+            await self._all_gone.wait()

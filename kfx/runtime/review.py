@@ -1,0 +1,198 @@
+"""AdmissionReview as bytes: read with bounds, answered in the caller's version."""
+
+import re
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any, TypeVar
+
+import msgspec
+
+from kfx.kube.model import Model
+
+DEEPEST = 100
+"""Levels of nesting: what walks a document may recurse."""
+INT64_DIGITS = 19
+VERSIONS = ("admission.k8s.io/v1", "admission.k8s.io/v1beta1")
+
+T = TypeVar("T")
+
+
+class InvalidRequest(Exception):
+    """What was sent cannot be judged; the text tells the sender why. Answered with code 400."""
+
+
+class GroupVersionKind(Model):
+    """The kind under review."""
+
+    group: str = ""
+    version: str = ""
+    kind: str = ""
+
+
+class GroupVersionResource(Model):
+    """The kind under review as the URL names it."""
+
+    group: str = ""
+    version: str = ""
+    resource: str = ""
+
+
+class UserInfo(Model):
+    """Who asks."""
+
+    username: str = ""
+    uid: str = ""
+    groups: tuple[str, ...] | None = None
+
+
+class AdmissionRequest(Model):
+    """One request under review. ``operation``: CREATE, UPDATE, DELETE or CONNECT.
+
+    ``object`` and ``old_object`` are JSON bytes, empty or ``null`` where there is none: a field that no type
+    declares must survive a patch.
+    """
+
+    uid: str = ""
+    kind: GroupVersionKind = GroupVersionKind()
+    resource: GroupVersionResource = GroupVersionResource()
+    sub_resource: str = ""
+    name: str = ""
+    namespace: str = ""
+    operation: str = ""
+    user_info: UserInfo = UserInfo()
+    object: msgspec.Raw = msgspec.Raw(b"")
+    old_object: msgspec.Raw = msgspec.Raw(b"")
+    dry_run: bool | None = False
+
+    def document(self) -> dict[str, Any]:
+        """The object, decoded anew at each call, so the caller may change it.
+
+        Raises InvalidRequest if there is none.
+        """
+        found = _decode(self.object, "request.object")
+        if found is None:
+            raise InvalidRequest("request.object is missing")
+        return found
+
+    def old_document(self) -> dict[str, Any] | None:
+        """The object as stored before an UPDATE or DELETE; None where there is none."""
+        return _decode(self.old_object, "request.oldObject")
+
+
+class _Review(Model):
+    api_version: str = ""
+    kind: str = ""
+    request: AdmissionRequest | None = None
+
+
+_REVIEW = msgspec.json.Decoder(_Review)
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A review that was understood; ``api_version`` is the one to answer in."""
+
+    api_version: str
+    request: AdmissionRequest
+
+
+def decode_review(body: bytes) -> Review:
+    """Read a v1 or v1beta1 review; one that names no version is taken as v1 (controller-runtime does so).
+
+    Raises InvalidRequest for anything but an AdmissionReview in UTF-8 JSON with a request and its uid, at
+    most 100 levels deep, all integers within int64. The text repeats nothing of the body.
+    """
+    try:
+        body.decode()
+        review = _REVIEW.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as failed:
+        raise InvalidRequest(f"the body is no AdmissionReview: {_reason(failed)}") from None
+    except RecursionError:
+        raise InvalidRequest(_TOO_DEEP) from None
+    if review.kind not in ("", "AdmissionReview") or review.api_version not in ("", *VERSIONS):
+        raise InvalidRequest(f"the body is no AdmissionReview of {' or '.join(VERSIONS)}")
+    if review.request is None or not review.request.uid:
+        raise InvalidRequest("the AdmissionReview has no request with a uid")
+    _check_depth(body)
+    _check_integers(body)
+    return Review(review.api_version or VERSIONS[0], review.request)
+
+
+_TOO_DEEP = f"the AdmissionReview is nested more than {DEEPEST} levels deep"
+# possessive, so that no text makes it slow
+_STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_NO_BRACKETS = bytes(each for each in range(256) if each not in b"[]{}")
+_STEP = [0] * 256
+for _opening, _closing in (b"[]", b"{}"):
+    _STEP[_opening], _STEP[_closing] = 1, -1
+_ZEROED = bytes.maketrans(b"123456789", b"000000000")
+_LONG_NUMBER = b"0" * INT64_DIGITS
+
+
+def _check_depth(body: bytes) -> None:
+    if body.count(b"[") + body.count(b"{") <= DEEPEST:
+        return
+    brackets = _STRINGS.sub(b"", body).translate(None, _NO_BRACKETS)
+    if max(accumulate(map(_STEP.__getitem__, brackets))) > DEEPEST:
+        raise InvalidRequest(_TOO_DEEP)
+
+
+def _check_integers(body: bytes) -> None:
+    """Look for a long run of digits first: hardly any body has one, and then it may be text."""
+    if _LONG_NUMBER not in body.translate(_ZEROED):
+        return
+    try:
+        waiting = [msgspec.json.decode(body)]
+    except msgspec.DecodeError as failed:
+        raise InvalidRequest(f"the body is no AdmissionReview: {_reason(failed)}") from None
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict):
+            waiting.extend(each.values())
+        elif isinstance(each, list):
+            waiting.extend(each)
+        elif isinstance(each, int) and not -(2**63) <= each < 2**63:
+            raise InvalidRequest("the AdmissionReview has an integer beyond 64 bits")
+
+
+def _decode(raw: msgspec.Raw, where: str) -> dict[str, Any] | None:
+    if not bytes(raw):
+        return None
+    try:
+        found: dict[str, Any] | None = msgspec.json.decode(raw, type=dict[str, Any] | None)
+    except msgspec.DecodeError as failed:
+        raise InvalidRequest(f"{where} is no JSON object: {_reason(failed)}") from None
+    return found
+
+
+def _reason(failed: Exception) -> str:
+    return "not UTF-8" if isinstance(failed, UnicodeDecodeError) else str(failed)[:200]
+
+
+def encode_answer(
+    *,
+    api_version: str,
+    uid: str,
+    allowed: bool,
+    code: int,
+    message: str = "",
+    patch: Sequence[Mapping[str, Any]] = (),
+    warnings: Sequence[str] = (),
+) -> bytes:
+    """The AdmissionReview of an answer; ``patch`` is RFC 6902."""
+    status = {"code": code, **({"message": message} if message else {})}
+    response: dict[str, Any] = {"uid": uid, "allowed": allowed, "status": status}
+    if patch:
+        response["patchType"] = "JSONPatch"
+        response["patch"] = b64encode(msgspec.json.encode(patch)).decode("ascii")
+    if warnings:
+        response["warnings"] = list(warnings)
+    answer = {"kind": "AdmissionReview", "apiVersion": api_version, "response": response}
+    return msgspec.json.encode(answer if api_version else {"response": response})
+
+
+def encode_refusal(code: int, message: str) -> bytes:
+    """The answer to what was not understood: no version and an empty uid (controller-runtime's form)."""
+    return encode_answer(api_version="", uid="", allowed=False, code=code, message=message)
