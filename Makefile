@@ -14,7 +14,7 @@ ifeq ($(origin KUBECONFIG),command line)
 RUN_FLAGS += --kubeconfig "$(KUBECONFIG)"
 endif
 RUN_FLAGS += $(if $(EXPERIMENT),--experiment "$(EXPERIMENT)") $(if $(filter-out 0,$(KEEP)),--keep)
-RUN_FLAGS += $(if $(IMG),--image "$(IMG)") $(if $(TRAINER_IMG),--trainer-image "$(TRAINER_IMG)")
+RUN_FLAGS += $(if $(INDEX),--index $(INDEX)) $(if $(IMG),--image "$(IMG)") $(if $(TRAINER_IMG),--trainer-image "$(TRAINER_IMG)")
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -15,7 +15,6 @@ from hack.run.commands import run_command
 from hack.run.errors import RunError
 from hack.run.steps import Steps
 
-PROGRAM = (sys.executable, "-m", "hack.cluster.cluster")
 OFFER = "Or run it on a cluster of yours: make run KUBECONFIG=… IMG=…"
 
 
@@ -27,12 +26,18 @@ class RunningCluster:
     host_ip: str
     kubectl: Path
     folder: Path
+    index: int
     stays: bool
 
     def token_command(self, out: Path) -> list[str | Path]:
         """Writes a kubeconfig for kfx's ServiceAccount; a kept cluster outlives the run, hence the week."""
         account = ["--namespace", "kubeflow", "--serviceaccount", "katib-controller"]
-        return [*PROGRAM, "token-kubeconfig", *account, "--duration", "168h", "--out", out]
+        return [*command("token-kubeconfig", self.index), *account, "--duration", "168h", "--out", out]
+
+
+def command(name: str, index: int) -> list[str | Path]:
+    """The start of a command line of the clusters' own programme."""
+    return [sys.executable, "-m", "hack.cluster.cluster", name, "--index", str(index)]
 
 
 def check_machine() -> None:
@@ -46,29 +51,29 @@ def check_machine() -> None:
 
 @asynccontextmanager
 async def running_cluster(
-    steps: Steps, *, images: Sequence[Path], keep: bool
+    steps: Steps, *, index: int, images: Sequence[Path], keep: bool
 ) -> AsyncIterator[RunningCluster]:
-    """Cluster 0 with a node that has ``images``. Left as found: a cluster that was up stays up."""
-    layout = Layout(0, cache_dir())
+    """A cluster with a node that has ``images``. Left as found: one that was up stays up."""
+    layout = Layout(index, cache_dir())
     stays = is_up(layout) or keep
     try:
         with steps.step("cluster with one node"):
             words = [word for image in images for word in ("--image", str(image))]
-            await run_command([*PROGRAM, "up", "--flavour", "node", *words], say=steps.say)
+            await run_command([*command("up", index), "--flavour", "node", *words], say=steps.say)
             if stays:
-                await run_command([*PROGRAM, "load", *images], say=steps.say)
-        facts = parse_assignments(await run_command([*PROGRAM, "env"], say=steps.say))
-        yield _described(facts, folder=layout.folder, stays=stays)
+                await run_command([*command("load", index), *images], say=steps.say)
+        facts = parse_assignments(await run_command(command("env", index), say=steps.say))
+        yield _described(facts, layout=layout, stays=stays)
     finally:
         if not stays:
             with steps.step("cluster down"):
-                _take_down(steps)
+                _take_down(steps, index=index)
 
 
-def _take_down(steps: Steps) -> None:
+def _take_down(steps: Steps, *, index: int) -> None:
     """Blocks, a second at most, so that no second Ctrl-C can interrupt it."""
     done = subprocess.run(
-        [*PROGRAM, "down"], capture_output=True, text=True, check=False, start_new_session=True
+        command("down", index), capture_output=True, text=True, check=False, start_new_session=True
     )
     if done.returncode:
         steps.say(done.stderr.strip())
@@ -86,11 +91,12 @@ def parse_assignments(text: str) -> dict[str, str]:
     return {name: "".join(shlex.split(value)) for name, _, value in pairs}
 
 
-def _described(facts: Mapping[str, str], *, folder: Path, stays: bool) -> RunningCluster:
+def _described(facts: Mapping[str, str], *, layout: Layout, stays: bool) -> RunningCluster:
     return RunningCluster(
         kubeconfig=Path(facts["KFX_KUBECONFIG"]),
         host_ip=facts["KFX_HOST_IP"],
         kubectl=Path(facts["KFX_KUBECTL"]),
-        folder=folder,
+        folder=layout.folder,
+        index=layout.index,
         stays=stays,
     )

@@ -27,6 +27,16 @@ class Ports:
     healthz: int = 18080
     db_manager: int = 6789
 
+    @classmethod
+    def of_cluster(cls, index: int) -> "Ports":
+        """Katib's ports for cluster 0, a hundred more for each further one."""
+        return cls(
+            *(
+                default + 100 * index
+                for default in (cls().webhook, cls().metrics, cls().healthz, cls().db_manager)
+            )
+        )
+
     @property
     def by_name(self) -> dict[str, int]:
         """By the names that config/run gives them."""

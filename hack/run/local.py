@@ -20,7 +20,6 @@ from kfx.kube.client import Client
 from kfx.kube.credentials import load_credentials
 
 USER_AGENT = "hack.run"
-PORTS = Ports()
 
 
 async def run_local(options: Options, manifest: dict[str, Any], steps: Steps) -> int:
@@ -29,16 +28,17 @@ async def run_local(options: Options, manifest: dict[str, Any], steps: Steps) ->
     images = await build_images(steps)
     archives = [images.kfx.archive, images.trainer.archive]
     async with (
-        running_cluster(steps, images=archives, keep=options.keep) as cluster,
+        running_cluster(steps, index=options.index, images=archives, keep=options.keep) as cluster,
         Client.connect(load_credentials(str(cluster.kubeconfig)), user_agent=USER_AGENT) as client,
     ):
         command = await _prepare(cluster, client, images, manifest, steps)
-        log = cache_dir() / "run" / "kfx.log"
-        async with controller(command, log=log, ready_url=PORTS.ready_url) as kfx:
+        ports = Ports.of_cluster(options.index)
+        log = cache_dir() / "run" / f"kfx-{options.index}.log"
+        async with controller(command, log=log, ready_url=ports.ready_url) as kfx:
             with steps.step("kfx ready"):
                 await kfx.wait_until_ready()
             steps.say(f"log     {log}")
-            steps.say(f"metrics {PORTS.metrics_url}")
+            steps.say(f"metrics {ports.metrics_url}")
             status = await _watch(client, manifest, steps, cluster=cluster, kfx=kfx)
         if cluster.stays:
             steps.say(f"kfx is stopped; start it again with: {shlex.join(command)}")
@@ -50,19 +50,19 @@ async def _prepare(
     cluster: RunningCluster, client: Client, images: BuiltImages, manifest: dict[str, Any], steps: Steps
 ) -> list[str]:
     """Kinds, rights, webhooks, the label, a token; returns the command that starts kfx."""
-    kubectl = Kubectl(cluster.kubectl, cluster.kubeconfig, steps)
+    kubectl, ports = Kubectl(cluster.kubectl, cluster.kubeconfig, steps), Ports.of_cluster(cluster.index)
     token = cluster.folder / "kfx" / "kubeconfig"
     token.parent.mkdir(exist_ok=True)
     with steps.step("kinds, rights and webhooks"):
         manifests = await render(kubectl, Path("config/run"))
-        await apply(kubectl, lead_to_host(manifests, address=cluster.host_ip, ports=PORTS.by_name))
+        await apply(kubectl, lead_to_host(manifests, address=cluster.host_ip, ports=ports.by_name))
         await label_namespace(client, manifest["metadata"]["namespace"])
         await run_command(cluster.token_command(token), say=steps.say)
     return kfx_command(
         kubeconfig=token,
         observations=cluster.folder / "kfx" / "observations.db",
         collector_image=images.kfx.reference,
-        ports=PORTS,
+        ports=ports,
     )
 
 

@@ -19,6 +19,7 @@ class Options:
     kubeconfig: str = ""
     image: str = ""
     trainer_image: str = ""
+    index: int = 0
 
 
 def parse_options(argv: Sequence[str]) -> Options:
@@ -29,6 +30,7 @@ def parse_options(argv: Sequence[str]) -> Options:
     parser.add_argument("--kubeconfig", default="", help="KUBECONFIG=file: use that cluster")
     parser.add_argument("--image", default="", help="IMG=reference: kfx's image, for KUBECONFIG=")
     parser.add_argument("--trainer-image", default="", help="TRAINER_IMG=reference: the sample's trainer")
+    parser.add_argument("--index", type=int, default=0, help="INDEX=1: another cluster beside the first")
     options = Options(**vars(parser.parse_args(argv)))
     _check(options)
     return options

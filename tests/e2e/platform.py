@@ -22,7 +22,7 @@ from hack.run.platform import Kubectl, apply, lead_to_host, render
 from hack.run.steps import Steps
 
 INDEX = "1"
-PORTS = Ports(webhook=18443, metrics=18081, healthz=18082, db_manager=16789)
+PORTS = Ports.of_cluster(int(INDEX))
 NAMESPACE = "default"
 _CLUSTER = (sys.executable, "-m", "hack.cluster.cluster")
 

@@ -29,6 +29,13 @@ async def test_a_controller_that_runs_passes_the_check_and_is_stopped_afterwards
         kfx.check()
 
 
+def test_two_clusters_share_no_port() -> None:
+    first, second = Ports.of_cluster(0), Ports.of_cluster(1)
+    assert first == Ports()
+    assert set(first.by_name.values()).isdisjoint(second.by_name.values())
+    assert second.ready_url == "http://127.0.0.1:18180/readyz"
+
+
 def test_kfx_is_started_with_the_ports_that_the_services_lead_to(tmp_path: Path) -> None:
     ports = Ports(db_manager=16789)
     command = kfx_command(
