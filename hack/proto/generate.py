@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from grpc_tools import protoc
+from grpc_tools import protoc  # type: ignore[import-untyped]
 
 PROTO = Path(__file__).with_name("api.proto")
 TARGET = Path(__file__).parents[2] / "kfx" / "services" / "pb" / "api_pb2.py"

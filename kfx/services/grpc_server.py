@@ -9,6 +9,7 @@ import grpc
 import grpc.aio
 
 from kfx.runtime.address import Address, AddressInUse, bind, parse_address
+from kfx.runtime.log import get_logger
 from kfx.services.rpc import Call, Method, RpcFailure, Service
 
 MAX_MESSAGE = 64 * 1024 * 1024
@@ -23,6 +24,8 @@ MAX_CONCURRENT = 4096
 GRACE_SECONDS = 5.0
 
 NAMESPACE_KEY = "kfx-namespace"
+
+_log = get_logger("grpc-server")
 
 _OPTIONS = (
     # With SO_REUSEPORT a second process on the port would get half of the calls, silently.
@@ -83,19 +86,21 @@ def _handler(service: Service) -> grpc.GenericRpcHandler:
     return grpc.method_handlers_generic_handler(
         service.name,
         {
-            name: grpc.unary_unary_rpc_method_handler(_answering(method))
+            name: grpc.unary_unary_rpc_method_handler(_answering(f"{service.name}/{name}", method))
             for name, method in service.methods().items()
         },
     )
 
 
-def _answering(method: Method) -> Callable[[bytes, Any], Awaitable[bytes]]:
+def _answering(name: str, method: Method) -> Callable[[bytes, Any], Awaitable[bytes]]:
     async def answer(request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
         left = context.time_remaining()
         try:
             async with asyncio.timeout(min(left, MAX_SECONDS) if left is not None else MAX_SECONDS):
                 reply = await method(request, _call_of(context))
         except RpcFailure as error:
+            if error.code is grpc.StatusCode.UNAVAILABLE:  # ours to mend; all else is the caller's
+                _log.warning("call failed", method=name, error=str(error))
             await context.abort(error.code, str(error))
         except TimeoutError:
             await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "no answer within the deadline: try again")
