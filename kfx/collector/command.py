@@ -43,8 +43,10 @@ def run(arguments: Arguments, table: ProcessTable | None = None) -> None:
     )
     tail = Tail(path, sys.stdout.buffer)
     training = Training(table or ProcessTable(), path, poll_interval=arguments.poll_interval)
-    training.wait(wait_all=arguments.wait_all, timeout=arguments.timeout, on_poll=tail.copy)
-    tail.copy()
+    try:
+        training.wait(wait_all=arguments.wait_all, timeout=arguments.timeout, on_poll=tail.copy)
+    finally:
+        tail.copy()  # the last words of a training that failed matter most
     values = collect(path, parse, arguments.metrics[0])
     with Channel(arguments.store_address, own_namespace()) as channel:
         report(encode_requests(arguments.trial, values), channel.send, address=arguments.store_address)

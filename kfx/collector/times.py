@@ -8,7 +8,7 @@ ZERO_TIME = "0001-01-01T00:00:00Z"
 """Marks a value without a time."""
 
 _RFC3339 = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:[.,]\d+)?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII
+    r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:[.,]\d+)?(?:Z|([+-])(\d\d):([0-5]\d))", re.ASCII
 )
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 — UTC without a zone, like everything computed from it
 _NANOSECONDS = 1_000_000_000
