@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 import yaml
 
+from hack.run.images import TRAINER
 from kfx.apis.experiment import Experiment
 from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
+from kfx.config import TRIAL_RESOURCES
 from tests.rules.source_tree import ROOT, name_of
 
 CONFIG = ROOT / "config"
@@ -124,6 +126,15 @@ def test_kfxs_own_role_names_each_verb(path: str) -> None:
         assert "*" not in verbs | {resource}, resource
 
 
+def test_kfxs_own_role_covers_the_kinds_of_jobs_that_trials_run_by_default() -> None:
+    (role,) = documents("rbac/cluster_role.yaml")
+    granted = _by_name(role["rules"])
+    for text in TRIAL_RESOURCES:
+        kind, _, rest = text.partition(".")
+        name = f"{rest.partition('.')[2]}/{kind.lower()}s"
+        assert granted[name] == {"get", "list", "watch", "create", "delete"}, text
+
+
 def test_secrets_can_be_read_by_name_and_in_one_namespace_only() -> None:
     (cluster_role,) = documents("rbac/cluster_role.yaml")
     assert "/secrets" not in _by_name(cluster_role["rules"])
@@ -160,9 +171,11 @@ def test_a_kustomization_names_what_exists(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", sorted((CONFIG / "samples").glob("*.yaml")), ids=name_of)
-def test_a_sample_uses_each_parameter_that_it_declares(path: Path) -> None:
+def test_a_sample_runs_the_trainer_with_each_parameter_that_it_declares(path: Path) -> None:
     (sample,) = yaml.safe_load_all(path.read_text(encoding="utf-8"))
     template = sample["spec"]["trialTemplate"]
+    (training,) = template["trialSpec"]["spec"]["template"]["spec"]["containers"]
+    assert training["image"] == TRAINER
     references = {p["reference"] for p in template["trialParameters"]}
     assert references == {p["name"] for p in sample["spec"]["parameters"]}
     text = yaml.safe_dump(template["trialSpec"])
