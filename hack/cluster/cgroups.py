@@ -63,6 +63,7 @@ def _delegate(group: Path) -> None:
 
 
 def exists(name: str, root: Path = ROOT) -> bool:
+    """Whether cgroup ``name`` is in any hierarchy."""
     return any((hierarchy / name).exists() for hierarchy in hierarchies(root))
 
 

@@ -3,6 +3,7 @@
 
 import argparse
 import http.client
+import os
 import re
 import shlex
 import sys
@@ -39,6 +40,7 @@ EXPECTED = (
 
 
 def up(layout: Layout, arguments: argparse.Namespace) -> None:
+    """Prerequisites, binaries, then the cluster; says at the end how to use it."""
     wants_node = arguments.flavour == lifecycle.NODE
     prerequisites.ensure(node=wants_node)
     if not layout.linked:
@@ -58,6 +60,7 @@ def up(layout: Layout, arguments: argparse.Namespace) -> None:
 
 
 def down(layout: Layout, arguments: argparse.Namespace) -> None:
+    """Nothing to take down is no error."""
     del arguments
     say(f"cluster {layout.name} is down" if lifecycle.down(layout) else f"there is no cluster {layout.name}")
 
@@ -80,12 +83,14 @@ def status(layout: Layout, arguments: argparse.Namespace) -> int:
 
 
 def kubeconfig(layout: Layout, arguments: argparse.Namespace) -> None:
+    """Print the administrator's kubeconfig's path."""
     del arguments
     _require(layout)
     print(layout.kubeconfig)
 
 
 def env(layout: Layout, arguments: argparse.Namespace) -> None:
+    """Print what other programs need to know, as shell assignments."""
     del arguments
     options = _require(layout)
     tools = binaries.NODE if options.flavour == lifecycle.NODE else binaries.CONTROL_PLANE
@@ -108,16 +113,19 @@ def env(layout: Layout, arguments: argparse.Namespace) -> None:
 
 
 def load(layout: Layout, arguments: argparse.Namespace) -> None:
+    """Import archives into the node."""
     with node.loading(layout, arguments.archive):
         say(f"loading {', '.join(str(archive) for archive in arguments.archive)}")
 
 
 def images(layout: Layout, arguments: argparse.Namespace) -> None:
+    """Print the references of the node's images."""
     del arguments
     print("\n".join(node.images(layout)))
 
 
 def logs(layout: Layout, arguments: argparse.Namespace) -> None:
+    """Print the paths of all logs, or one log."""
     if not arguments.part:
         print("\n".join(str(file) for file in sorted(layout.logs.glob("*.log"))))
         return
@@ -144,6 +152,7 @@ def install(layout: Layout, arguments: argparse.Namespace) -> None:
 
 
 def token_kubeconfig(layout: Layout, arguments: argparse.Namespace) -> None:
+    """Write a kubeconfig that speaks as a service account."""
     _require(layout)
     tokens.write_token_kubeconfig(
         layout,
@@ -179,6 +188,7 @@ def find_layout(index: int) -> Layout:
 
 
 def build_parser() -> argparse.ArgumentParser:
+    """The command line's grammar."""
     parser = argparse.ArgumentParser(
         prog="cluster.py", description="Real Kubernetes clusters on this machine."
     )
@@ -227,6 +237,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     try:
         return arguments.run(find_layout(arguments.index), arguments) or 0
+    except BrokenPipeError:
+        # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except EXPECTED as error:
         print(f"cluster: {error}", file=sys.stderr)
         return 1

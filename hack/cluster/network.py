@@ -57,6 +57,7 @@ def delete_link(layout: Layout) -> None:
 
 
 def link_exists(layout: Layout) -> bool:
+    """Whether the host's end is there."""
     return Path(f"/sys/class/net/{layout.link}").exists()
 
 

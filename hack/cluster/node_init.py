@@ -74,6 +74,7 @@ def prepare(config: dict[str, Any]) -> None:
 
 
 def mount(*arguments: str, pass_fds: tuple[int, ...] = ()) -> None:
+    """Run mount(8)."""
     subprocess.run(["mount", *arguments], check=True, pass_fds=pass_fds)
 
 
@@ -87,6 +88,7 @@ def reap_orphans(own: set[int]) -> None:
 
 
 def main() -> None:
+    """Never returns by itself."""
     config = json.loads(Path(sys.argv[1]).read_text())
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     prepare(config)

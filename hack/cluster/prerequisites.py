@@ -47,6 +47,7 @@ class Lack:
 
 
 def is_root() -> bool:
+    """Whether this process runs as root."""
     return os.geteuid() == 0
 
 

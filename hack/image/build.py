@@ -75,6 +75,7 @@ def _forget_old(folder: Path, name: str) -> None:
 
 
 def build_parser() -> argparse.ArgumentParser:
+    """The command line's grammar."""
     parser = argparse.ArgumentParser(prog="build.py", description="Images without a container tool.")
     commands = parser.add_subparsers(dest="image", required=True)
     for name, text in (("kfx", "the image of this checkout"), ("trainer", "Python and one training script")):

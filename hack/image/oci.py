@@ -66,6 +66,7 @@ def remembered_layer(note: Path) -> Layer | None:
 
 
 def remember_layer(note: Path, layer: Layer) -> None:
+    """Note a layer for :func:`remembered_layer`."""
     draft = note.with_name(f".{note.name}.{os.getpid()}")
     draft.write_text(json.dumps({**asdict(layer), "file": str(layer.file)}))
     draft.replace(note)

@@ -64,7 +64,7 @@ RUNTIME_LIBRARIES = (
     "libstdc++.so.6",
 )
 ACCOUNTS = (
-    "root:x:0:0:root:/root:/bin/sh",
+    "root:x:0:0:root:/:/bin/sh",
     "kfx:x:65532:65532:kfx:/tmp:/bin/sh",
     "nobody:x:65534:65534::/:/bin/sh",
 )
