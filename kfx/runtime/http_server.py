@@ -110,7 +110,9 @@ class Connection(web.RequestHandler):
         self._allow(self._limits.request)
 
     def data_received(self, data: bytes) -> None:
-        self.request_begun()
+        # aiohttp calls this with nothing, too, to go on with what it has
+        if data:
+            self.request_begun()
         super().data_received(data)
 
     def connection_lost(self, exc: BaseException | None) -> None:

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from kfx.runtime.review import AdmissionRequest, InvalidRequest, decode_review, encode_answer, encode_refusal
+from kfx.runtime.review import InvalidRequest, decode_review, encode_answer, encode_refusal
 from tests.serving import review
 
 
@@ -125,10 +125,6 @@ def test_a_missing_object_is_said_to_be_missing(content: bytes) -> None:
 def test_an_object_that_is_none_is_refused(content: bytes) -> None:
     with pytest.raises(InvalidRequest, match=r"request\.object is no JSON object"):
         decode_review(of(content)).request.document()
-
-
-def test_the_fields_of_a_request_have_defaults() -> None:
-    assert AdmissionRequest().dry_run is False
 
 
 def test_a_patch_comes_with_its_type_and_an_empty_one_not_at_all() -> None:

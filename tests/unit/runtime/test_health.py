@@ -1,0 +1,124 @@
+"""Probes and scrapes over real sockets."""
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+
+from kfx.runtime.address import AddressInUse, InvalidAddress
+from kfx.runtime.health import HealthServer, MetricsServer
+from tests.serving import Answer, get
+
+pytestmark = pytest.mark.real_time
+HERE = "127.0.0.1:0"
+
+
+def broken() -> str:
+    return "not\nsynced yet"
+
+
+async def ask(path: str, **checks: str | None) -> Answer:
+    server = HealthServer(HERE, {name: lambda reason=reason: reason for name, reason in checks.items()})
+    async with server.serving():
+        assert server.bound is not None
+        return await get(server.bound[1], path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/healthz", "/healthz/", "/healthz/healthz", "/readyz", "/readyz/", "/readyz/a", "/readyz?exclude=a"],
+)
+async def test_what_is_well_answers_ok(path: str) -> None:
+    answer = await ask(path, a=None, b=None)
+    assert (answer.status, answer.body) == (200, b"ok")
+
+
+async def test_a_failing_check_is_named_with_its_reason_beside_the_others() -> None:
+    answer = await ask("/readyz", a=None, b="not\nsynced yet")
+    assert answer.status == 500
+    assert answer.body == b"[+]a ok\n[-]b failed: not synced yet\nreadyz check failed\n"
+
+
+async def test_liveness_does_not_depend_on_readiness() -> None:
+    assert (await ask("/healthz", a="down")).status == 200
+
+
+async def test_verbose_lists_what_is_well() -> None:
+    answer = await ask("/readyz?verbose", a=None, b=None)
+    assert answer.body == b"[+]a ok\n[+]b ok\nreadyz check passed\n"
+
+
+async def test_an_excluded_check_does_not_count() -> None:
+    answer = await ask("/readyz?verbose&exclude=a&exclude=b", a="down", b="down", c=None)
+    assert answer.status == 200
+    assert answer.body == b"[+]a excluded: ok\n[+]b excluded: ok\n[+]c ok\nreadyz check passed\n"
+
+
+async def test_excluding_what_is_not_there_is_said_and_not_repeated() -> None:
+    answer = await ask("/readyz?verbose&exclude=<script>", a=None)
+    assert answer.body == b"[+]a ok\nwarn: some of the checks to exclude do not exist\nreadyz check passed\n"
+
+
+async def test_one_check_by_its_name() -> None:
+    answer = await ask("/readyz/b", a=None, b="down")
+    assert (answer.status, answer.body) == (500, b"b: down\n")
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics", "/healthz/none", "/readyz/a/b", "/healthzz", "//healthz"])
+async def test_an_unknown_path_is_not_found(path: str) -> None:
+    assert (await ask(path, a=None)).status == 404
+
+
+async def test_a_check_that_raises_fails_the_probe_only() -> None:
+    def bad() -> str | None:
+        raise KeyError("x")
+
+    server = HealthServer(HERE, {"bad": bad})
+    async with server.serving():
+        assert server.bound is not None
+        assert (await get(server.bound[1], "/readyz")).status == 500
+        assert (await get(server.bound[1], "/healthz")).status == 200
+
+
+async def test_metrics_in_both_forms() -> None:
+    registry = CollectorRegistry()
+    Counter("things_total", "Things.", registry=registry).inc(3)
+    server = MetricsServer(HERE, registry)
+    async with server.serving():
+        assert server.bound is not None
+        plain = await get(server.bound[1], "/metrics")
+        modern = await get(
+            server.bound[1],
+            "/metrics",
+            ["Accept: application/openmetrics-text;version=1.0.0,text/plain;q=0.5"],
+        )
+        assert (await get(server.bound[1], "/other")).status == 404
+    assert plain.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert b"\nthings_total 3.0\n" in plain.body
+    assert modern.headers["content-type"].startswith("application/openmetrics-text")
+    assert modern.body.endswith(b"# EOF\n")
+
+
+@pytest.mark.parametrize("addr", ["0", ""])
+async def test_a_server_may_be_off(addr: str) -> None:
+    for server in (HealthServer(addr, {}), MetricsServer(addr, CollectorRegistry())):
+        async with server.serving():
+            assert server.bound is None
+
+
+async def test_the_flag_is_named_when_its_port_is_taken_or_its_text_wrong() -> None:
+    async with (first := HealthServer(HERE, {})).serving():
+        assert first.bound is not None
+        second = MetricsServer(f"127.0.0.1:{first.bound[1]}", CollectorRegistry())
+        with pytest.raises(AddressInUse, match=r"\(--metrics-addr\)"):
+            async with second.serving():
+                pass
+    with pytest.raises(InvalidAddress, match="--healthz-addr"):
+        HealthServer("8080", {})
+
+
+async def test_a_port_is_free_again_after_its_server() -> None:
+    async with (first := HealthServer(HERE, {})).serving():
+        assert first.bound is not None
+        port = first.bound[1]
+        await get(port, "/healthz")
+    async with HealthServer(f"127.0.0.1:{port}", {}).serving():
+        assert (await get(port, "/healthz")).status == 200
