@@ -14,7 +14,7 @@ from hack.cluster import binaries, cgroups, control_plane, network, node
 from hack.cluster.api import Api
 from hack.cluster.binaries import say
 from hack.cluster.layout import Layout
-from hack.cluster.process import kill, recorded
+from hack.cluster.process import kill, marked, recorded
 
 CONTROL_PLANE, NODE = "control-plane", "node"
 STATE_FILE = "cluster.json"
@@ -134,6 +134,8 @@ def stop(layout: Layout) -> None:
         if process := recorded(record):
             kill(process)
         record.unlink(missing_ok=True)
+    for process in marked(layout.records):
+        kill(process)
     network.delete_link(layout)
     cgroups.remove(layout.cgroup)
 

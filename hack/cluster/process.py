@@ -3,6 +3,8 @@
 The record is the process's line of ``/proc/PID/stat``, written by the process itself before it becomes the
 program, so that nothing runs unrecorded even if the starter is killed. Pid and start time (clock ticks since
 boot) together name one process; the machine's boot id guards against a reboot in between.
+Its environment names the records' folder too, and what it starts inherits that: what lost its record, or
+never came to write one, is found by it.
 """
 
 import os
@@ -13,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+MARK = "KFX_CLUSTER_RECORDS"
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _BECOME = (
     'cd "$1" && read -r boot < /proc/sys/kernel/random/boot_id && read -r stat < /proc/self/stat'
@@ -47,9 +50,7 @@ def identify(pid: int) -> Process | None:
 def children(parent: Process) -> dict[Process, str]:
     """Live children of a process, with the name of their program (the kernel keeps 15 bytes of it)."""
     found = {}
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
+    for entry in Path("/proc").glob("[0-9]*"):
         try:
             line = (entry / "stat").read_text()
         except (FileNotFoundError, ProcessLookupError):
@@ -72,6 +73,20 @@ def recorded(record: Path) -> Process | None:
     return process if identify(process.pid) == process else None
 
 
+def marked(records: Path) -> list[Process]:
+    """Live processes that were started with a record in this folder, and their descendants."""
+    mark = f"{MARK}={records}".encode()
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (entry / "environ").read_bytes().split(b"\0")
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+        if mark in environment and (process := identify(int(entry.name))):
+            found.append(process)
+    return found
+
+
 def start(
     record: Path, command: Sequence[str | Path], *, log: Path, env: Mapping[str, str] | None = None
 ) -> Process:
@@ -83,10 +98,11 @@ def start(
         folder.mkdir(parents=True, exist_ok=True)
     record.unlink(missing_ok=True)
     words = [os.fspath(word) for word in command]
+    environment = {**(os.environ if env is None else env), MARK: os.fspath(record.parent)}
     pid = os.posix_spawn(
         "/bin/sh",
         ["sh", "-c", _BECOME, "sh", os.fspath(record.parent), os.fspath(record), *words],
-        dict(os.environ if env is None else env),
+        environment,
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, os.fspath(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),
