@@ -79,5 +79,4 @@ def finish(conditions: Conditions, kind: str, *, reason: str, message: str, now:
 
 def as_json(conditions: Conditions) -> list[dict[str, str]]:
     """The conditions as they stand in a patch."""
-    found: list[dict[str, str]] = msgspec.to_builtins(conditions)
-    return found
+    return [msgspec.to_builtins(condition) for condition in conditions]

@@ -60,12 +60,20 @@ class _Search:
         self._depth = 0
 
     def get(self, value: Any, path: str) -> Any:
+        """The whole grammar."""
+        return self._deeper(self._get, value, path)
+
+    def _within(self, value: Any, path: str) -> Any:
+        """Keys and indexes only: behind a plain dot there is no modifier and no multipath."""
+        return self._deeper(self._read_members, value, path)
+
+    def _deeper(self, step: Callable[[Any, str], Any], value: Any, path: str) -> Any:
         self._step()
         self._depth += 1
         if self._depth > DEEPEST:
             raise ExpressionError(f"the expression is nested more than {DEEPEST} deep")
         try:
-            return self._get(value, path)
+            return step(value, path)
         finally:
             self._depth -= 1
 
@@ -78,6 +86,9 @@ class _Search:
             return self.get(found, selected.rest) if selected.more else found
         if path.startswith(".."):
             return self._in_array([] if value is MISSING else [value], path[2:])
+        return self._read_members(value, path)
+
+    def _read_members(self, value: Any, path: str) -> Any:
         if isinstance(value, Mapping):
             return self._in_object(value, path)
         if isinstance(value, list):
@@ -109,7 +120,7 @@ class _Search:
         return MISSING
 
     def _onward(self, member: Any, part: ObjectPart) -> Any:
-        return self.get(member, part.rest) if part.more and member is not MISSING else member
+        return self._within(member, part.rest) if part.more and member is not MISSING else member
 
     def _in_array(self, value: list[Any], path: str) -> Any:
         part = array_part(path)
@@ -122,7 +133,7 @@ class _Search:
         else:
             found = value[part.index] if 0 <= part.index < len(value) else MISSING
             if part.more and found is not MISSING:
-                found = self.get(found, part.rest)
+                found = self._within(found, part.rest)
         return self.get(found, part.rest) if part.piped else found
 
     def _each(self, value: list[Any], path: str) -> Any:
@@ -165,9 +176,10 @@ def compare(found: Any, operator: str, value: str) -> bool:
 
     Without an operator, existing is enough. Text compares with text, numbers with the number that
     ``value`` reads as (0 where it is none), booleans with ``true`` and ``false``; anything else never holds.
+    A ``~`` before ``value`` turns what was found, even nothing, into a boolean first.
     """
     if value.startswith("~"):
-        found, value = _truth(found, value[1:]), "true"
+        found, value = _truth(found), value[1:]
     if found is MISSING:
         return False
     if not operator:
@@ -201,21 +213,11 @@ def _compare_bool(found: bool, operator: str, value: str) -> bool:
             return False
 
 
-def _truth(found: Any, wanted: str) -> Any:
-    """What ``~true``, ``~false``, ``~null`` and ``~*`` turn the found value into."""
-    empty = found is MISSING or found is None
-    truthy = not empty and found not in (False, 0, "", "0", "false")
-    match wanted:
-        case "*":
-            return found is not MISSING
-        case "null":
-            return empty
-        case "true":
-            return truthy
-        case "false":
-            return not truthy
-        case _:
-            return MISSING
+def _truth(found: Any) -> bool:
+    """(gjson ``Result.Bool``.)"""
+    if isinstance(found, str):
+        return found.lower() in {"1", "t", "true"}
+    return isinstance(found, bool | int | float) and bool(found)
 
 
 _ORDER: Mapping[str, Callable[[Any, Any], bool]] = {
@@ -231,13 +233,13 @@ _ORDER: Mapping[str, Callable[[Any, Any], bool]] = {
 def _keys(value: Any) -> Any:
     if isinstance(value, Mapping):
         return list(value)
-    return [None] * len(value) if isinstance(value, list) else []
+    return [None] * len(value) if isinstance(value, list) else [] if value is MISSING else [None]
 
 
 def _values(value: Any) -> Any:
     if isinstance(value, Mapping):
         return list(value.values())
-    return value if isinstance(value, list) else []
+    return value if isinstance(value, list) else [] if value is MISSING else [value]
 
 
 def _reverse(value: Any) -> Any:

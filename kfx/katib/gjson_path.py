@@ -124,16 +124,17 @@ def multipath(path: str) -> Multipath | None:
 def object_part(path: str) -> ObjectPart:
     """The first component of ``path``, as an object reads it."""
     key: list[str] = []
-    wild = False
+    wild = escaped = False
     i = 0
     while i < len(path):
         char = path[i]
         if char == "|":
             return ObjectPart("".join(key), path[i + 1 :], wild, piped=True)
         if char == ".":
-            piped = _pipes_after_dot(path[i + 1 :])
+            piped = not escaped and _pipes_after_dot(path[i + 1 :])
             return ObjectPart("".join(key), path[i + 1 :], wild, more=not piped, piped=piped)
         if char == "\\":
+            escaped = True  # and from here on a dot is only a dot, in gjson too
             i += 1
             char = path[i : i + 1]
         elif char in "*?":

@@ -1,0 +1,64 @@
+import pytest
+
+from kfx.apis.core import ContainerState, ContainerStateWaiting, ContainerStatus, Pod, PodStatus
+from kfx.katib.pod_trouble import find_trouble, find_unschedulable
+from kfx.kube.model import Condition, ObjectMeta
+
+
+def pod(reason: str = "", message: str = "", *, init: bool = False, deleting: bool = False) -> Pod:
+    waiting = ContainerStateWaiting(reason=reason, message=message) if reason else None
+    status = ContainerStatus(name="train", image="x:1", state=ContainerState(waiting=waiting))
+    return Pod(
+        metadata=ObjectMeta(name="p", namespace="ns", deletion_timestamp="t" if deleting else None),
+        status=PodStatus(init_container_statuses=(status,) if init else (), container_statuses=(status,)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("reason", "hopeless"),
+    [
+        ("ErrImageNeverPull", True),
+        ("InvalidImageName", True),
+        ("ErrImagePull", False),
+        ("ImagePullBackOff", False),
+        ("CreateContainerConfigError", False),
+        ("CreateContainerError", False),
+    ],
+)
+@pytest.mark.parametrize("init", [False, True])
+def test_a_container_that_cannot_start_is_named_with_the_remedy(
+    reason: str, hopeless: bool, init: bool
+) -> None:
+    found = find_trouble([pod(reason, "said by the kubelet", init=init)])
+    assert found is not None
+    assert (found.reason, found.hopeless) == (reason, hopeless)
+    assert found.message.startswith("container train of pod p cannot start: said by the kubelet; ")
+    assert len(found.message.split("; ")[1]) > 20
+
+
+@pytest.mark.parametrize("reason", ["", "ContainerCreating", "PodInitializing", "CrashLoopBackOff"])
+def test_other_containers_are_left_alone(reason: str) -> None:
+    assert find_trouble([pod(reason)]) is None
+
+
+def test_a_pod_on_its_way_out_does_not_count() -> None:
+    assert find_trouble([pod("ErrImageNeverPull", deleting=True)]) is None
+
+
+def test_the_hopeless_one_is_told_first() -> None:
+    found = find_trouble([pod("ImagePullBackOff"), pod("InvalidImageName")])
+    assert found is not None
+    assert found.reason == "InvalidImageName"
+
+
+def test_the_image_is_named_where_the_kubelet_says_nothing() -> None:
+    found = find_trouble([pod("ErrImagePull")])
+    assert found is not None
+    assert "image x:1" in found.message
+
+
+def test_the_scheduler_is_quoted() -> None:
+    refused = Condition(type="PodScheduled", status="False", reason="Unschedulable", message="0/1 nodes")
+    unplaced = Pod(metadata=ObjectMeta(name="p"), status=PodStatus(conditions=(refused,)))
+    assert find_unschedulable([pod(), unplaced]) == "pod p has no node: 0/1 nodes"
+    assert find_unschedulable([pod()]) == ""
