@@ -37,4 +37,5 @@ def kfx(platform: Platform) -> Iterator[Platform]:
         yield platform
     finally:
         platform.replicas.remove(process)
-        assert stop([process]) == [0], f"see {platform.log}"
+        statuses = stop([process])
+    assert statuses == [0], f"see {platform.log}"

@@ -89,8 +89,14 @@ class Platform:
         return process
 
     def wait_until_ready(self, ports: Ports = PORTS, *, timeout: float = 60) -> None:
-        """Return once /readyz says yes."""
-        wait_for(f"readiness (log: {self.log})", lambda: _is_ready(ports), timeout=timeout)
+        """Return once /readyz says yes; fails at once if a replica has ended."""
+
+        def look() -> bool:
+            ended = [replica.poll() for replica in self.replicas if replica.poll() is not None]
+            assert not ended, f"kfx ended with status {ended}:\n{self.log.read_text()[-3000:]}"
+            return _is_ready(ports)
+
+        wait_for(f"readiness (log: {self.log})", look, timeout=timeout)
 
     def ended(self, experiment: str, *, timeout: float) -> Any:
         """The Experiment, once it has a condition Succeeded or Failed that is True."""
