@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.rules.source_tree import ROOT, name_of, project_files
 
 # A slash before these words, but not within a longer path such as /proc/1/root.
-_MACHINE_PATH = re.compile(r"(?<!root:)(?<![\w.}\])*/])/(?:work|farm|root|home)(?:/|(?=[\s\"'`:;,)]|$))")
+_MACHINE_PATH = re.compile(r"(?<!root:)(?<![\w.}\])*/])/(?:work|farm|root)(?:/|(?=[\s\"'`:;,)]|$))")
 _REGISTRY_HOST = re.compile(
     r"pypi\.(?:org|python)|pythonhosted\.|proxy\.golang\.|sum\.golang\.|deb\.debian\.|registry\.npmjs\.",
     re.IGNORECASE,
