@@ -34,17 +34,17 @@ class Tool:
 
 
 CONTROL_PLANE = (
-    Tool("etcd", "kubernetes", "go.etcd.io/etcd/server/v3", 0.5),
-    Tool("kube-apiserver", "kubernetes", "k8s.io/kubernetes/cmd/kube-apiserver", 3),
+    Tool("etcd", "kubernetes", "go.etcd.io/etcd/server/v3", 1),
+    Tool("kube-apiserver", "kubernetes", "k8s.io/kubernetes/cmd/kube-apiserver", 4),
     Tool("kubectl", "kubernetes", "k8s.io/kubernetes/cmd/kubectl", 0.5),
     Tool("kube-controller-manager", "kubernetes", "k8s.io/kubernetes/cmd/kube-controller-manager", 1),
 )
 NODE = (
     *CONTROL_PLANE,
     Tool("kube-scheduler", "kubernetes", "k8s.io/kubernetes/cmd/kube-scheduler", 0.5),
-    Tool("kubelet", "kubernetes", "k8s.io/kubernetes/cmd/kubelet", 1),
+    Tool("kubelet", "kubernetes", "k8s.io/kubernetes/cmd/kubelet", 0.5),
     Tool("kube-proxy", "kubernetes", "k8s.io/kubernetes/cmd/kube-proxy", 0.5),
-    Tool("coredns", "coredns", "github.com/coredns/coredns", 1.5),
+    Tool("coredns", "coredns", "github.com/coredns/coredns", 2.5),
 )
 
 

@@ -88,13 +88,14 @@ def _bring_up(
     (layout.folder / STATE_FILE).write_text(json.dumps(state))
     control_plane.write_identities(layout)
     holder = network.create_link(layout) if options.linked else None
-    lap("link")
+    if holder:
+        lap("link")
     control_plane.start_storage_and_api(layout, programs, audit=options.audit, extra=options.api_server_flags)
     with contextlib.ExitStack() as loads:
         if options.flavour == NODE and holder:
             pause = node.start_runtime(layout, programs, holder=holder, image_store=options.image_store)
             loads.enter_context(node.loading(layout, [pause, *images]))
-            lap("container runtime")
+            lap(f"container runtime (cgroup v{cgroups.version()})")
         api = Api.load(layout.kubeconfig)
         control_plane.wait_for_api(layout, api)
         lap("API server")

@@ -78,7 +78,7 @@ def check(*, node: bool, which: Callable[[str], str | None] = shutil.which) -> l
         lacks.append(
             Lack("namespaces", "the kernel refuses them (CAP_SYS_ADMIN): use a machine or VM of your own")
         )
-    if not os.access(cgroups.ROOT, os.W_OK):
+    if is_root() and not os.access(cgroups.ROOT, os.W_OK):
         lacks.append(Lack("cgroups", f"{cgroups.ROOT} must be mounted and writable"))
     return lacks
 

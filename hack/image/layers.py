@@ -16,21 +16,12 @@ from hack.image.oci import Layer, content_hash, pack_layer, remember_layer, reme
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 LOCK = CHECKOUT / "requirements.lock"
+LAUNCHER = Path(__file__).resolve().parent / "kfx"
 PACKAGES = "usr/local/lib/kfx"
 STATE = "var/lib/kfx"
 KEPT = 3
 # only for kubeconfigs with exec plugins; compiled it is 20 MB larger
 SELDOM_USED = "kubernetes_asyncio"
-# isolated and without site: the start is faster, and nothing in the working directory is imported by mistake
-LAUNCHER = f"""#!/usr/local/bin/python{rootfs.VERSION} -IS
-import sys
-
-sys.path.append("/{PACKAGES}")
-
-from kfx.cli import main
-
-sys.exit(main())
-"""
 
 
 class InstallError(Exception):
@@ -58,7 +49,7 @@ def wheels() -> Recipe:
 
 def kfx() -> Recipe:
     """The package of this checkout and its launcher."""
-    return Recipe("kfx", _key(CHECKOUT / "kfx"), _write_kfx)
+    return Recipe("kfx", _key(CHECKOUT / "kfx", LAUNCHER), _write_kfx)
 
 
 def script(file: Path) -> Recipe:
@@ -136,6 +127,6 @@ def _write_kfx(root: Path) -> None:
     rootfs.compile_python(root, package)
     launcher = root / "usr/local/bin/kfx"
     launcher.parent.mkdir(parents=True)
-    launcher.write_text(LAUNCHER)
+    shutil.copy(LAUNCHER, launcher)
     launcher.chmod(0o755)
     (root / STATE).mkdir(parents=True)

@@ -1,15 +1,13 @@
-"""The life of a cluster under ``hack/cluster``: up, used, broken, down; and what is left: nothing."""
+"""The life of a control plane under ``hack/cluster``: up, used, broken, down; and what is left: nothing."""
 
 import base64
 import os
-import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
@@ -18,59 +16,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from hack.cluster import lifecycle, network, prerequisites, tokens
-from hack.cluster.api import Api, ApiRefusal, wait_until
+from hack.cluster import network, prerequisites, tokens
+from hack.cluster.api import ApiRefusal, wait_until
 from hack.cluster.certificates import Authority
 from hack.cluster.layout import Layout, cache_dir
-from hack.cluster.node import find_init
-from hack.cluster.process import Process, identify, marked, recorded
-from hack.image.build import build_trainer
+from hack.cluster.process import marked, recorded
+from tests.cluster.cluster_tool import NAMESPACE, PROGRAM, Tool, kill, leftovers, pid_of
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
-NAMESPACE = "/api/v1/namespaces/default"
-
-
-@dataclass(frozen=True)
-class Tool:
-    """The command line, for one cluster."""
-
-    layout: Layout
-
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "hack.cluster.cluster", words[0], "--index", str(self.layout.index)]
-        return subprocess.run(
-            [*command, *words[1:]], capture_output=True, text=True, check=False, timeout=900
-        )
-
-    def succeed(self, *words: str) -> str:
-        done = self.run(*words)
-        assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
-        return done.stdout + done.stderr
-
-    @property
-    def api(self) -> Api:
-        return Api.load(self.layout.kubeconfig)
-
-
-def leftovers(layout: Layout) -> list[str]:
-    """Everything on the machine that belongs to this cluster, found without the tool's own records."""
-    own = (f"10.77.{layout.index}.", f"10.78.{layout.index}.", f"10.79.{layout.index}.")
-    own += (f"127.77.{layout.index}.", str(layout.folder) + "/", f" {layout.link}@", f" {layout.link}:")
-    found = []
-    for command in ("ip -o link", "ip -o -4 addr", "ip -4 route show table all", "ss -Hltn", "ip netns"):
-        output = subprocess.run(command.split(), capture_output=True, text=True, check=False).stdout
-        found += [line for line in output.splitlines() if any(word in f" {line} " for word in own)]
-    found += [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if own[4] in line]
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            text = (process / "cmdline").read_text() + (process / "cgroup").read_text()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if own[4] in text.replace("\0", " ") or f"/{layout.cgroup}/" in text:
-            found.append(f"{process.name} {text}")
-    found += [f"process {process.pid}" for process in marked(layout.records)]
-    found += [str(path) for path in Path("/sys/fs/cgroup").glob(f"**/{layout.cgroup}")]
-    return found + [str(path) for path in (layout.folder, layout.lock_file) if path.exists()]
 
 
 @pytest.fixture(scope="module")
@@ -93,32 +46,9 @@ def control_plane(tool: Tool) -> Tool:
 
 
 @pytest.fixture
-def node(tool: Tool) -> Tool:
-    lacks = prerequisites.check(node=True)
-    if any(not lack.package for lack in lacks) or (lacks and not shutil.which("apt-get")):
-        pytest.skip(f"no node on this machine: {'; '.join(map(str, lacks))}")
-    if (options := lifecycle.load_options(tool.layout.folder)) and options.flavour != lifecycle.NODE:
-        tool.succeed("down")
-    tool.succeed("up", "--flavour", "node")
+def absent(tool: Tool) -> Tool:
+    tool.succeed("down")
     return tool
-
-
-def kill(pid: int) -> None:
-    os.kill(pid, signal.SIGKILL)
-
-
-def processes(tool: Tool) -> list[Process]:
-    """Everything that the tool started, by its own account."""
-    options = lifecycle.load_options(tool.layout.folder)
-    assert options
-    found = [identify(state.pid) for state in lifecycle.states(tool.layout, options) if state.running]
-    return [process for process in found if process]
-
-
-def pid_of(tool: Tool, part: str) -> int:
-    options = lifecycle.load_options(tool.layout.folder)
-    assert options
-    return next(state.pid for state in lifecycle.states(tool.layout, options) if state.name == part)
 
 
 def test_up_twice_changes_nothing(control_plane: Tool) -> None:
@@ -252,6 +182,18 @@ def _refusal(tool: Tool) -> str:
     return ""
 
 
+def test_two_clusters_live_side_by_side(control_plane: Tool) -> None:
+    other = Tool(replace(control_plane.layout, index=control_plane.layout.index - 90))
+    try:
+        other.succeed("up", "--flavour", "control-plane")
+        control_plane.succeed("status")
+        other.succeed("status")
+    finally:
+        other.succeed("down")
+    assert leftovers(other.layout) == []
+    control_plane.succeed("status")
+
+
 def test_a_killed_api_server_is_told_and_the_next_up_starts_anew(control_plane: Tool) -> None:
     kill(pid_of(control_plane, "kube-apiserver"))
     told = control_plane.run("status")
@@ -266,125 +208,41 @@ def test_a_killed_api_server_is_told_and_the_next_up_starts_anew(control_plane: 
 
 
 @pytest.mark.parametrize("delay", [0.3, 1.0, 2.0])
-def test_an_up_that_was_killed_midway_leaves_nothing_after_down(tool: Tool, delay: float) -> None:
-    command = [sys.executable, "-m", "hack.cluster.cluster", "up", "--index", str(tool.layout.index)]
+def test_an_up_that_was_killed_midway_leaves_nothing_after_down(absent: Tool, delay: float) -> None:
+    command = [*PROGRAM, "up", "--index", str(absent.layout.index)]
     with subprocess.Popen([*command, "--flavour", "control-plane"], stderr=subprocess.DEVNULL) as starting:
         time.sleep(delay)
         starting.kill()
-    tool.succeed("down")
-    assert leftovers(tool.layout) == []
+    absent.succeed("down")
+    assert leftovers(absent.layout) == []
 
 
-def test_a_part_that_cannot_start_is_named_with_its_log(tool: Tool) -> None:
-    refused = tool.run("up", "--flavour", "control-plane", "--apiserver-arg=--no-such-flag")
+def test_an_interrupted_up_ends_what_it_began(absent: Tool) -> None:
+    command = [*PROGRAM, "up", "--index", str(absent.layout.index)]
+    with subprocess.Popen([*command, "--flavour", "control-plane"], stderr=subprocess.DEVNULL) as starting:
+        wait_until(lambda: recorded(absent.layout.records / "etcd") is not None, what="etcd", timeout=30)
+        starting.send_signal(signal.SIGINT)
+        assert starting.wait(timeout=10) == 130
+    assert marked(absent.layout.records) == []
+    assert not network.link_exists(absent.layout)
+
+
+def test_a_part_that_cannot_start_is_named_with_its_log(absent: Tool) -> None:
+    refused = absent.run("up", "--flavour", "control-plane", "--apiserver-arg=--no-such-flag")
     assert refused.returncode == 1
     assert "kube-apiserver ended while starting" in refused.stderr
     assert "unknown flag: --no-such-flag" in refused.stderr
-    tool.succeed("down")
-    assert leftovers(tool.layout) == []
+    absent.succeed("down")
+    assert leftovers(absent.layout) == []
 
 
-def test_the_audit_log_holds_what_is_asked_for(tool: Tool) -> None:
-    tool.succeed("up", "--flavour", "control-plane", "--audit")
-    tool.api.request(
+def test_the_audit_log_holds_what_is_asked_for(absent: Tool) -> None:
+    absent.succeed("up", "--flavour", "control-plane", "--audit")
+    absent.api.request(
         "POST", f"{NAMESPACE}/secrets", {"metadata": {"name": "s"}, "stringData": {"k": "hidden"}}
     )
-    log = tool.layout.audit_log.read_text()
+    log = absent.layout.audit_log.read_text()
     assert '"resource":"secrets","namespace":"default","name":"s"' in log
     assert "hidden" not in log
     assert "aGlkZGVu" not in log
-    tool.succeed("down")
-
-
-JOB_SCRIPT = """
-import urllib.request, socket
-print(urllib.request.urlopen("https://kubernetes.default.svc.cluster.local/version",
-      context=__import__("ssl").create_default_context(
-          cafile="/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"), timeout=20).status)
-try:
-    socket.getaddrinfo("elsewhere.example", 80)
-except socket.gaierror:
-    print("no such name")
-"""
-
-
-@pytest.mark.e2e
-def test_a_job_runs_and_reaches_names_and_services(node: Tool, tmp_path: Path) -> None:
-    reference = _load_trainer(node, tmp_path)
-    container = {"name": "main", "image": reference, "command": ["python3", "-c", JOB_SCRIPT]}
-    template = {"spec": {"restartPolicy": "Never", "containers": [container]}}
-    jobs = "/apis/batch/v1/namespaces/default/jobs"
-    node.api.request("POST", jobs, {"metadata": {"name": "probe"}, "spec": {"template": template}})
-
-    def succeeded() -> bool:
-        return bool(node.api.request("GET", f"{jobs}/probe")["status"].get("succeeded"))
-
-    wait_until(succeeded, what="the Job's end", timeout=120)
-    (pod,) = node.api.request("GET", f"{NAMESPACE}/pods?labelSelector=job-name%3Dprobe")["items"]
-    log = node.api.request("GET", f"{NAMESPACE}/pods/{pod['metadata']['name']}/log")
-    assert log.split("\n") == ["200", "no such name", ""]
-
-
-def _load_trainer(node: Tool, folder: Path) -> str:
-    script = folder / "probe.py"
-    script.write_text("print('unused')\n")
-    image = build_trainer(script, node.layout.cache, archive=folder / "trainer.tar")
-    node.succeed("load", str(image.archive))
-    assert image.reference in node.succeed("images")
-    return image.reference
-
-
-@pytest.mark.e2e
-def test_a_killed_kubelet_comes_back(node: Tool) -> None:
-    before = pid_of(node, "kubelet")
-    kill(before)
-    wait_until(lambda: pid_of(node, "kubelet") not in (0, before), what="another kubelet", timeout=30)
-
-
-@pytest.mark.e2e
-def test_the_api_server_outlives_the_node_and_down_leaves_nothing(node: Tool, tmp_path: Path) -> None:
-    reference = _load_trainer(node, tmp_path)
-    container = {"name": "main", "image": reference, "command": ["sleep", "1000"]}
-    pods = f"{NAMESPACE}/pods"
-    node.api.request("POST", pods, {"metadata": {"name": "sleeper"}, "spec": {"containers": [container]}})
-    wait_until(
-        lambda: node.api.request("GET", f"{pods}/sleeper")["status"]["phase"] == "Running",
-        what="the pod",
-        timeout=60,
-    )
-    init = find_init(node.layout)
-    assert init
-    kill(init.pid)
-    wait_until(lambda: pid_of(node, "kubelet") == 0, what="the node's end", timeout=10)
-    assert node.api.answers("/readyz")
-    assert node.run("status").returncode == 1
-    kill(pid_of(node, "kube-apiserver"))
-    node.succeed("down")
-    assert leftovers(node.layout) == []
-
-
-@pytest.mark.e2e
-def test_down_ends_every_process_and_what_it_clears_was_seen_before(node: Tool) -> None:
-    """The proof that :func:`leftovers` would see something."""
-    own = processes(node)
-    assert len(own) >= len(lifecycle.PARTS) + 1
-    seen = "\n".join(leftovers(node.layout))
-    for trace in (
-        f"{node.layout.link}@",
-        node.layout.pod_cidr,
-        f"{node.layout.loopback}:",
-        "/sys/fs/cgroup/",
-    ):
-        assert trace in seen
-    node.succeed("down")
-    assert [process for process in own if identify(process.pid) == process] == []
-    assert leftovers(node.layout) == []
-
-
-@pytest.mark.e2e
-def test_a_killed_link_holder_leaves_nothing_after_down(node: Tool) -> None:
-    holder = recorded(node.layout.records / network.HOLDER)
-    assert holder
-    kill(holder.pid)
-    node.succeed("down")
-    assert leftovers(node.layout) == []
+    absent.succeed("down")
