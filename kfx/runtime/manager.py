@@ -87,10 +87,23 @@ class Manager:
         if not await self._cache.wait_for_sync(stop):
             return
         for hook in self._after_sync:
-            await hook()
+            await _unless_stopped(hook, stop)
         if not await self._elector.acquire(stop):
             return
         await parts.enter_async_context(self._elector.renewing())
         for controller in self._controllers:
             await parts.enter_async_context(controller.running())
         log.info("controllers started", count=len(self._controllers))
+
+
+async def _unless_stopped(hook: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
+    """Await ``hook``, but not for longer than until ``stop`` is set."""
+
+    async def call() -> None:
+        await hook()
+
+    async with asyncio.TaskGroup() as group:
+        work, stopped = group.create_task(call()), group.create_task(stop.wait())
+        await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        work.cancel()
+        stopped.cancel()
