@@ -7,7 +7,7 @@ from kfx.apis.experiment import Experiment
 from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
 from kfx.controllers.indexes import BY_EXPERIMENT
-from kfx.controllers.suggestion import Prepare, as_it_is
+from kfx.controllers.prepare import Prepare, as_it_is
 from kfx.controllers.templates import TemplateReader
 from kfx.katib.budget import ExperimentSeen, RenderTrial, missing_trials
 from kfx.katib.experiment import is_completed, plan_experiment
@@ -22,7 +22,7 @@ from kfx.runtime.writer import Writer
 class ExperimentReconciler:
     """Keeps as many trials going as an Experiment asks for, and tells how far it is.
 
-    ``trials`` is indexed by experiment. ``prepare`` as in SuggestionReconciler.
+    ``trials`` is indexed by experiment.
     """
 
     def __init__(

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
-from kfx.kube.errors import ApiError, Conflict, Forbidden, TransportError
+from kfx.kube.errors import ApiError, Forbidden, TransportError
 from kfx.kube.model import KubeObject
-from kfx.runtime.controller import leaves
+from kfx.runtime.controller import COME_AGAIN, OutOfTime, leaves
 from kfx.runtime.plan import Note
-from kfx.runtime.reconcile import Request, StaleRead, TerminalError
+from kfx.runtime.reconcile import Request, TerminalError
 from kfx.runtime.store import Lister
 from kfx.store.errors import StoreError
 
@@ -15,7 +15,8 @@ T = TypeVar("T", bound=KubeObject)
 
 REASON = "ReconcileError"
 PREFIX = "Failed to reconcile: "
-_SPOKEN = (ApiError, TerminalError, StoreError)
+_PASSING = (*COME_AGAIN, TransportError)
+_SPOKEN = (ApiError, TerminalError, OutOfTime, StoreError)
 
 
 class Recorder(Protocol):
@@ -28,24 +29,26 @@ class FailureReporter(Generic[T]):
     """A controller's ``report``: one Warning for a failed reconcile, with Katib's reason and text.
 
     Nothing is said of what passes by itself, of a server that cannot be reached, which would not take the
-    event either, and of a namespace that is going away, which takes none.
+    event either, and of a namespace that is going away, which takes none. ``prefix``: Katib's suggestion
+    controller has none.
     """
 
-    def __init__(self, objects: Lister[T], recorder: Recorder) -> None:
+    def __init__(self, objects: Lister[T], recorder: Recorder, *, prefix: str = PREFIX) -> None:
         self._objects = objects
+        self._prefix = prefix
         self._recorder = recorder
 
     def __call__(self, request: Request, error: Exception) -> None:
         obj = self._objects.get(request)
         text = "; ".join(_speak(error))
         if obj is not None and text:
-            self._recorder.note(obj, Note("Warning", REASON, f"{PREFIX}{text}"))
+            self._recorder.note(obj, Note("Warning", REASON, f"{self._prefix}{text}"))
 
 
 def _speak(error: Exception) -> Iterator[str]:
     """The texts of the causes; of an unforeseen one only its type, as its text may hold anything."""
     for cause in leaves(error):
-        if isinstance(cause, Conflict | StaleRead | TransportError) or _is_namespace_ending(cause):
+        if isinstance(cause, _PASSING) or _is_namespace_ending(cause):
             continue
         yield str(cause) if isinstance(cause, _SPOKEN) else f"unforeseen {type(cause).__name__}, see the log"
 

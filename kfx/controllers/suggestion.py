@@ -8,6 +8,7 @@ from kfx.apis.experiment import Experiment
 from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
 from kfx.controllers.indexes import BY_EXPERIMENT
+from kfx.controllers.prepare import Prepare, as_it_is
 from kfx.katib.names import is_controlled_by
 from kfx.katib.suggestion import (
     SuggestionSeen,
@@ -21,19 +22,11 @@ from kfx.runtime.reconcile import Request, Result
 from kfx.runtime.store import Lister
 from kfx.runtime.writer import Writer
 
-Prepare = Callable[[Experiment], Experiment | str]
-
-
-def as_it_is(experiment: Experiment) -> Experiment:
-    """The preparation where the webhooks have done everything."""
-    return experiment
-
 
 class SuggestionReconciler:
     """Keeps as many assignments in a Suggestion's status as its specification requests.
 
-    ``trials`` is indexed by experiment. ``prepare`` defaults and validates what no webhook has seen; it
-    returns the text of what is wrong where the experiment cannot be followed.
+    ``trials`` is indexed by experiment.
     """
 
     def __init__(

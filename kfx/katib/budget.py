@@ -14,7 +14,7 @@ from kfx.katib.suggestion import is_exhausted
 from kfx.katib.summary import PENDING, Summary, by_age, state_of
 from kfx.katib.trial_template import RenderError
 from kfx.kube.model import to_builtins
-from kfx.runtime.plan import Count, Create, Delete, Note, Patch, Plan
+from kfx.runtime.plan import Create, Delete, Note, Patch, Plan
 
 DEFAULT_PARALLEL = 3  # Katib's defaulter
 TEMPLATE_POLL = 30.0  # seconds until a template in a ConfigMap is read again
@@ -109,10 +109,7 @@ def _grow(seen: ExperimentSeen, suggestion: Suggestion, summary: Summary, add: i
         if _template_may_change(seen.experiment.spec):
             return _wait_for_template(str(error), patch)
         return Hopeless(str(error), f"Failed to reconcile: {error}")
-    labels = (("namespace", seen.experiment.metadata.namespace),)
-    return Plan(
-        create=creates, patch=patch, counts=(Count("katib_trial_created_total", labels),) * len(creates)
-    )
+    return Plan(create=creates, patch=patch)
 
 
 def _create(seen: ExperimentSeen, assignment: TrialAssignment) -> Create:

@@ -82,7 +82,8 @@ def by_age(trials: Iterable[Trial]) -> list[Trial]:
 
 def state_of(trial: Trial) -> str:
     """The state the trial is counted under: a condition's type, or ``Pending``."""
-    return next((state for state in _STATES if c.has(trial.status.conditions, state)), PENDING)
+    true = {condition.type for condition in trial.status.conditions if condition.status == "True"}
+    return next((state for state in _STATES if state in true), PENDING)
 
 
 def summarise(trials: Iterable[Trial], objective: ObjectiveSpec | None) -> Summary:

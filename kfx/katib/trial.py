@@ -63,10 +63,9 @@ def plan_trial(seen: TrialSeen, now: str) -> Plan:
     plan = _plan_live(seen, now)
     if plan.status == trial.status:
         plan = replace(plan, status=None)
-    if guarded:
-        return plan
-    created = _count(trial, "created")
-    return replace(plan, add_finalizers=(TRIAL_FINALIZER,), counts=(created, *plan.counts))
+    if _is_first_status(trial, plan):
+        plan = replace(plan, counts=(_count(trial, "created"), *plan.counts))
+    return plan if guarded else replace(plan, add_finalizers=(TRIAL_FINALIZER,))
 
 
 def is_completed(trial: Trial) -> bool:
@@ -92,6 +91,12 @@ def pushes(trial: Trial) -> bool:
     """Whether the training reports its metrics itself, so that none come after its end."""
     collector = trial.spec.metrics_collector.collector
     return collector is not None and collector.kind == PUSH
+
+
+def _is_first_status(trial: Trial, plan: Plan) -> bool:
+    """Whether this is the one write by which the trial gets going, or fails to: there it is counted."""
+    started = c.find(trial.status.conditions, c.RUNNING) is not None or is_completed(trial)
+    return plan.status is not None and not started
 
 
 def _plan_live(seen: TrialSeen, now: str) -> Plan:

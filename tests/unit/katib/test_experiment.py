@@ -264,10 +264,7 @@ class TestCompleted:
         [
             ("Never", "Suggestion is succeeded, can't be restarted"),
             ("", "Suggestion is succeeded, can't be restarted"),
-            (
-                "FromVolume",
-                "Suggestion is succeeded, suggestion volume is not deleted, can be restarted",
-            ),
+            ("FromVolume", "Suggestion is succeeded, suggestion volume is not deleted, can be restarted"),
         ],
     )
     @pytest.mark.parametrize("end", ["Succeeded", "Failed"])

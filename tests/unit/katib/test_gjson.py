@@ -141,7 +141,7 @@ PEOPLE = {
         ("", MISSING),
     ],
 )
-def test_the_grammar(path: str, found: Any) -> None:
+def test_the_grammar_is_that_of_gjson(path: str, found: Any) -> None:
     assert get(PEOPLE, path) == found
 
 

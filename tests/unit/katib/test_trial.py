@@ -100,10 +100,27 @@ class TestStart:
             Note("Normal", "JobRunning", "Job e-1 is running"),
         )
 
-    def test_a_trial_made_by_hand_is_guarded_and_counted(self) -> None:
-        found = plan(trial(finalizers=("other",)), None)
-        assert found.add_finalizers == ("clean-metrics-in-db",)
-        assert found.counts == counted("created")
+    def test_a_trial_made_by_hand_is_guarded(self) -> None:
+        assert plan(trial(finalizers=("other",)), None).add_finalizers == ("clean-metrics-in-db",)
+
+    @pytest.mark.parametrize(
+        ("of", "more", "steps"),
+        [
+            (trial(), {"job": None}, ["created"]),
+            (trial("Created"), {"job": None}, ["created"]),
+            (trial("Created"), {}, ["created"]),
+            (trial("Created"), {"job": None, "state": FAILED}, ["created", "failed"]),
+            (trial("Created"), {"state": SUCCEEDED, "gave_up": True}, ["created", "metrics_unavailable"]),
+            (trial(*STARTED), {"job": None}, []),
+            (trial(*STARTED), {"state": FAILED}, ["failed"]),
+            (trial("Created", "Failed"), {}, []),
+        ],
+    )
+    def test_it_is_counted_once_with_its_first_real_status(
+        self, of: Trial, more: dict[str, Any], steps: list[str]
+    ) -> None:
+        found = plan(of, **more)
+        assert found.counts == tuple(count for step in steps for count in counted(step))
 
     def test_a_job_that_went_is_made_again_and_that_is_said(self) -> None:
         found = plan(trial(*STARTED), None)

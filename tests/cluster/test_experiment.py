@@ -1,0 +1,231 @@
+"""The three controllers against a real API server; the test plays the kubelet and the metrics collector.
+
+Webhooks are not registered here: experiments are complete as they are submitted.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client import generate_latest
+
+from hack.cluster import lifecycle
+from hack.cluster.layout import Layout, cache_dir
+from kfx.apis.common import MetricLog
+from kfx.apis.core import Pod
+from kfx.apis.experiment import Experiment
+from kfx.apis.suggestion import Suggestion
+from kfx.apis.trial import Trial
+from kfx.kube.client import Client
+from kfx.kube.credentials import load_credentials
+from kfx.kube.errors import NotFound
+from kfx.kube.resource import Resource
+from kfx.runtime.events import EVENTS
+from tests.cluster.katib import NAMESPACE, Platform, condition, manifest, utc_now, words, working
+from tests.katib_objects import FAILURE, JOBS, SUCCESS
+
+pytestmark = [pytest.mark.cluster, pytest.mark.real_time, pytest.mark.timeout(900)]
+
+CRDS = Path(__file__).resolve().parents[2] / "config" / "crd" / "bases"
+DEFINITIONS = Resource(
+    "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
+)
+NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
+KATIB = (Experiment, Suggestion, Trial)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Layout]:
+    layout = Layout(150 + os.getpid() % 50, cache_dir(), linked=False)
+    lifecycle.up(layout, lifecycle.Options(flavour=lifecycle.CONTROL_PLANE, linked=False))
+    try:
+        yield layout
+    finally:
+        lifecycle.down(layout)
+
+
+@pytest.fixture
+async def client(cluster: Layout) -> AsyncIterator[Client]:
+    async with Client.connect(load_credentials(str(cluster.kubeconfig)), user_agent="test") as client:
+        for path in sorted(CRDS.glob("*.yaml")):
+            try:
+                await client.create(DEFINITIONS, yaml.safe_load(path.read_text()))
+            except Exception as error:
+                if "already exists" not in str(error):
+                    raise
+        await served(client)
+        yield client
+
+
+async def served(client: Client) -> None:
+    async with asyncio.timeout(30):
+        for kind in KATIB:
+            while True:
+                try:
+                    await client.request("GET", kind.resource.path(NAMESPACE))
+                    break
+                except NotFound:
+                    await asyncio.sleep(0.1)
+
+
+@pytest.fixture
+async def platform(client: Client, tmp_path: Path) -> AsyncIterator[Platform]:
+    async with working(client, tmp_path) as platform:
+        yield platform
+
+
+async def test_an_experiment_runs_to_its_end_and_then_rests(platform: Platform) -> None:
+    await platform.client.create(Experiment.resource, manifest("whole"), namespace=NAMESPACE)
+    for round_number in range(2):
+        for number, name in enumerate(await platform.running_trials("whole", 2)):
+            await platform.finish(name, value=f"0.{round_number + 1}{number}")
+    found = await platform.ended(Experiment, "whole")
+    assert words(found) == ["Created", "-Running", "Succeeded"]
+    status = found["status"]
+    assert (status["trials"], status["trialsSucceeded"]) == (4, 4)
+    assert status["currentOptimalTrial"]["observation"]["metrics"][0]["min"] == "0.10"
+    suggestion = await platform.ended(Suggestion, "whole")
+    assert words(suggestion) == ["Created", "-Running", "-DeploymentReady", "Succeeded"]
+    assert suggestion["spec"]["requests"] == suggestion["status"]["suggestionCount"] == 4
+    trials = await platform.trials("whole")
+    assert all(words(t) == ["Created", "-Running", "Succeeded"] for t in trials)
+    assert all(t["metadata"]["labels"]["team"] == "a" for t in trials)
+    await rests(platform, "whole")
+    text = generate_latest(platform.metrics.registry).decode()
+    assert 'katib_trial_created_total{namespace="default"} 4.0' in text
+    assert 'katib_trials_current{namespace="default",status="Succeeded"} 4.0' in text
+
+
+async def rests(platform: Platform, name: str) -> None:
+    """Nothing is written any more."""
+
+    async def versions() -> list[str]:
+        objects = [await platform.read(Experiment, name), await platform.read(Suggestion, name)]
+        objects += await platform.trials(name)
+        return [found["metadata"]["resourceVersion"] for found in objects]
+
+    await asyncio.sleep(1)
+    before = await versions()
+    await asyncio.sleep(2)
+    assert await versions() == before
+
+
+async def test_a_failed_job_and_missing_metrics_end_their_trials_and_the_experiment(
+    platform: Platform,
+) -> None:
+    asked = manifest("bad", most=2, maxFailedTrialCount=2)
+    await platform.client.create(Experiment.resource, asked, namespace=NAMESPACE)
+    broken, silent = await platform.running_trials("bad", 2)
+    await platform.finish(broken, "Failed", value="0.5")
+    await platform.finish(silent)
+    found = await platform.ended(Experiment, "bad")
+    failed = condition(found, "Failed")
+    assert failed is not None
+    assert failed["message"] == "Experiment has failed because max failed count has reached"
+    trial = await platform.read(Trial, broken)
+    assert words(trial)[-1] == "Failed"
+    assert trial["status"]["conditions"][-1]["message"] == "Trial has failed. Job message: said Failed"
+    assert "observation" not in trial["status"]
+    assert words(await platform.read(Trial, silent))[-1] == "MetricsUnavailable"
+
+    async def told() -> Any:
+        events = await platform.items(EVENTS)
+        about = {e["reason"]: e["message"] for e in events if e["involvedObject"]["name"] == silent}
+        return about if "MetricsMissing" in about else None
+
+    assert "metrics-collector-injection=enabled" in (await platform.until(told))["MetricsMissing"]
+
+
+async def test_an_image_that_cannot_be_pulled_ends_the_trial(platform: Platform) -> None:
+    asked = manifest("image", most=1, parallel=1, maxFailedTrialCount=0)
+    await platform.client.create(Experiment.resource, asked, namespace=NAMESPACE)
+    (name,) = await platform.running_trials("image", 1)
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {"katib.kubeflow.org/trial": name}},
+        "spec": {"containers": [{"name": "train", "image": "example.org/none"}]},
+    }
+    await platform.client.create(Pod.resource, pod, namespace=NAMESPACE)
+    waiting = {"reason": "ErrImagePull", "message": "not found"}
+    entry = {"name": "train", "image": "i", "imageID": "", "ready": False, "restartCount": 0}
+    entry["state"] = {"waiting": waiting}
+    status = {"containerStatuses": [entry]}
+    await platform.client.patch(Pod.resource, NAMESPACE, name, {"status": status}, subresource="status")
+    await platform.ended(Experiment, "image")
+    failed = condition(await platform.read(Trial, name), "Failed")
+    assert failed is not None
+    assert failed["reason"] == "TrialFailed. Job reason: ErrImagePull"
+    assert "correct the image's name" in failed["message"]
+
+
+async def test_a_job_of_somebody_else_is_neither_adopted_nor_deleted(platform: Platform) -> None:
+    asked = manifest("taken", most=1, parallel=1)
+    spec = asked["spec"]["trialTemplate"]["trialSpec"]["spec"]
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "taken-1"}, "spec": spec}
+    theirs = await platform.client.create(JOBS, job, namespace=NAMESPACE)
+    trial = {
+        "apiVersion": "kubeflow.org/v1beta1",
+        "kind": "Trial",
+        "metadata": {"name": "taken-1", "namespace": NAMESPACE},
+        "spec": {"runSpec": job, "successCondition": SUCCESS, "failureCondition": FAILURE},
+    }
+    await platform.client.create(Trial.resource, trial, namespace=NAMESPACE)
+
+    async def told() -> Any:
+        events = await platform.items(EVENTS)
+        return [
+            e["message"]
+            for e in events
+            if e["involvedObject"]["name"] == "taken-1" and e["reason"] == "ReconcileError"
+        ]
+
+    assert "Job default/taken-1 exists already" in (await platform.until(told))[0]
+    job = await platform.read(JOBS, "taken-1")
+    assert job["metadata"]["uid"] == theirs["metadata"]["uid"]
+    assert not job["metadata"].get("ownerReferences")
+    await platform.client.delete(Trial.resource, NAMESPACE, "taken-1")
+
+
+async def test_a_template_that_can_never_work_ends_the_experiment(platform: Platform) -> None:
+    asked = manifest("template")
+    asked["spec"]["trialTemplate"]["trialParameters"][0]["reference"] = "y"
+    await platform.client.create(Experiment.resource, asked, namespace=NAMESPACE)
+    failed = condition(await platform.ended(Experiment, "template"), "Failed")
+    assert failed is not None
+    assert failed["message"].startswith("unable to find non-meta parameter")
+
+
+async def test_a_deleted_trial_takes_its_metrics_along_and_comes_back(platform: Platform) -> None:
+    asked = manifest("again", most=1, parallel=1)
+    await platform.client.create(Experiment.resource, asked, namespace=NAMESPACE)
+    (name,) = await platform.running_trials("again", 1)
+    first = (await platform.read(Trial, name))["metadata"]["uid"]
+    await platform.store.report(name, [MetricLog(time_stamp=utc_now(), name="loss", value="1")], NAMESPACE)
+    await platform.client.delete(JOBS, NAMESPACE, name, propagation="Background")
+    await platform.client.delete(Trial.resource, NAMESPACE, name)
+
+    async def another() -> Any:
+        found = await platform.trials("again")
+        return found and found[0]["metadata"]["uid"] != first
+
+    await platform.until(another)
+    assert await platform.store.get(name, namespace=NAMESPACE) == []
+
+
+async def test_another_process_finishes_what_a_killed_one_began(client: Client, tmp_path: Path) -> None:
+    async with working(client, tmp_path) as first:
+        await client.create(Experiment.resource, manifest("moved", most=2), namespace=NAMESPACE)
+        names = await first.running_trials("moved", 2)
+    async with working(client, tmp_path) as second:
+        for name in names:
+            await second.finish(name, value="0.5")
+        found = await second.ended(Experiment, "moved")
+        assert found["status"]["trialsSucceeded"] == 2
+        assert {t["metadata"]["name"] for t in await second.trials("moved")} == set(names)
+        jobs = [j for j in await second.items(JOBS) if j["metadata"]["name"] in names]
+        assert all(j["metadata"].get("deletionTimestamp") for j in jobs)

@@ -1,0 +1,124 @@
+"""What the reconcilers are handed in these tests: real stores, and a writer that keeps the plans."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kfx.apis.common import MetricLog
+from kfx.controllers.indexes import POD_INDEXERS, TRIAL_INDEXERS
+from kfx.kube.errors import NotFound
+from kfx.kube.model import KubeObject
+from kfx.kube.resource import Resource
+from kfx.runtime.plan import Note, Plan
+from kfx.runtime.reconcile import Request, Result
+from kfx.runtime.store import Store
+from kfx.store.errors import StoreError
+
+KEY = Request("ns", "e-1")
+
+
+def store_of(*objects: KubeObject) -> Store[Any]:
+    """A cache with these objects."""
+    found: Store[Any] = Store()
+    for obj in objects:
+        found.put(obj)
+    return found
+
+
+def trials_of(*trials: KubeObject) -> Store[Any]:
+    """A cache of trials, indexed by experiment."""
+    found: Store[Any] = Store(TRIAL_INDEXERS)
+    for obj in trials:
+        found.put(obj)
+    return found
+
+
+def pods_of(*pods: KubeObject) -> Store[Any]:
+    """A cache of pods, indexed by trial."""
+    found: Store[Any] = Store(POD_INDEXERS)
+    for obj in pods:
+        found.put(obj)
+    return found
+
+
+class Plans:
+    """Keeps each plan with its owner; may refuse as the API server would."""
+
+    def __init__(self, *refusals: Exception) -> None:
+        self.made: list[tuple[KubeObject, Plan]] = []
+        self.refusals = list(refusals)
+
+    async def apply(self, owner: KubeObject, plan: Plan) -> Result:
+        self.made.append((owner, plan))
+        if self.refusals:
+            raise self.refusals.pop(0)
+        return Result(plan.requeue_after)
+
+    @property
+    def last(self) -> Plan:
+        return self.made[-1][1]
+
+
+class Notes:
+    """Keeps what was told."""
+
+    def __init__(self) -> None:
+        self.told: list[Note] = []
+
+    def note(self, owner: KubeObject, note: Note) -> None:
+        assert owner.metadata.name
+        self.told.append(note)
+
+
+class Live:
+    """Documents and objects by (resource, namespace, name); all others are not found."""
+
+    def __init__(self, documents: Mapping[Any, Any] | None = None, *objects: KubeObject) -> None:
+        self.documents = dict(documents or {})
+        self.objects = {(type(o), *o.key): o for o in objects}
+        self.reads = 0
+
+    async def get_document(self, resource: Resource, namespace: str, name: str) -> Any:
+        return self._find(self.documents, (resource, namespace, name))
+
+    async def get(self, kind: Any, namespace: str, name: str) -> Any:
+        return self._find(self.objects, (kind, namespace, name))
+
+    def _find(self, found: Mapping[Any, Any], key: Any) -> Any:
+        self.reads += 1
+        if key not in found:
+            raise NotFound("not there", status=404, reason="NotFound", method="GET", path="/")
+        return found[key]
+
+
+class Logs:
+    """Reported lines by (trial, namespace); ``away`` makes every call fail."""
+
+    def __init__(self, *lines: MetricLog) -> None:
+        self.rows: dict[tuple[str, str | None], list[MetricLog]] = {(KEY.name, KEY.namespace): list(lines)}
+        self.away = False
+
+    async def get(self, trial: str, *, namespace: str | None = None) -> Sequence[MetricLog]:
+        self._check()
+        return self.rows.get((trial, namespace), [])
+
+    async def report(self, trial: str, logs: Sequence[MetricLog], namespace: str | None = None) -> None:
+        self._check()
+        self.rows.setdefault((trial, namespace), []).extend(logs)
+
+    async def delete(self, trial: str, namespace: str | None = None) -> None:
+        self._check()
+        self.rows.pop((trial, namespace), None)
+
+    def _check(self) -> None:
+        if self.away:
+            raise StoreError("the store does not answer")
+
+
+class Seconds:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now

@@ -1,0 +1,59 @@
+import pytest
+
+from kfx.controllers.failures import FailureReporter
+from kfx.kube.errors import Conflict, Forbidden, Invalid, TransportError
+from kfx.runtime.plan import Note
+from kfx.runtime.reconcile import Request, StaleRead, TerminalError
+from kfx.store.errors import StoreError
+from tests.katib_objects import trial
+from tests.unit.controllers.parts import KEY, Notes, store_of
+
+
+def refused(kind: type[Invalid], message: str) -> Invalid:
+    return kind(message, status=422, reason="Invalid", method="POST", path="/apis/x")
+
+
+def told(error: Exception, key: Request = KEY) -> list[Note]:
+    notes = Notes()
+    FailureReporter(store_of(trial()), notes)(key, error)
+    return notes.told
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (TerminalError("Job ns/e-1 exists already"), "Job ns/e-1 exists already"),
+        (refused(Invalid, "bad field"), "POST /apis/x: 422 Invalid: bad field"),
+        (StoreError("the disk is full"), "the disk is full"),
+        (KeyError("token-abc"), "unforeseen KeyError, see the log"),
+        (
+            ExceptionGroup("two", [TerminalError("one"), refused(Conflict, "old"), TerminalError("two")]),
+            "one; two",
+        ),
+    ],
+)
+def test_a_failure_is_told_in_katibs_words(error: Exception, text: str) -> None:
+    assert told(error) == [Note("Warning", "ReconcileError", f"Failed to reconcile: {text}")]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        StaleRead("old"),
+        refused(Conflict, "old"),
+        TransportError("connection refused"),
+        refused(Forbidden, "unable to create new content in namespace ns because it is being terminated"),
+    ],
+)
+def test_what_passes_by_itself_is_not_told(error: Exception) -> None:
+    assert told(error) == []
+
+
+def test_the_suggestions_failures_stand_without_a_prefix() -> None:
+    notes = Notes()
+    FailureReporter(store_of(trial()), notes, prefix="")(KEY, TerminalError("x"))
+    assert notes.told == [Note("Warning", "ReconcileError", "x")]
+
+
+def test_nobody_is_told_of_an_object_that_is_gone() -> None:
+    assert told(TerminalError("x"), Request("ns", "gone")) == []

@@ -1,0 +1,136 @@
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from kfx.apis.common import AlgorithmSpec, NameValue
+from kfx.apis.experiment import Experiment
+from kfx.apis.suggestion import Suggestion
+from kfx.apis.trial import Trial
+from kfx.controllers.suggestion import SuggestionReconciler
+from kfx.runtime.plan import Plan
+from kfx.runtime.reconcile import Request, Result
+from tests.katib_objects import NOW, experiment, said, suggestion, trial
+from tests.unit.controllers.parts import Plans, store_of, trials_of
+
+KEY = Request("ns", "e")
+
+
+class Counting:
+    """Suggestion number i is i; more than ``size`` there are not."""
+
+    name = "counting"
+
+    def __init__(self, size: int = 100, problem: str | None = None) -> None:
+        self.size = size
+        self.problem = problem
+        self.told: list[str] = []
+
+    def validate(self, experiment: Experiment) -> str | None:
+        return self.problem
+
+    def suggest(
+        self, experiment: Experiment, trials: Sequence[Trial], start: int, count: int
+    ) -> list[tuple[NameValue, ...]]:
+        self.told = [t.metadata.name for t in trials]
+        return [(NameValue(name="x", value=str(i)),) for i in range(start, min(start + count, self.size))]
+
+
+async def reconcile(
+    of: Suggestion | None,
+    *,
+    experiments: Sequence[Experiment] = (experiment("Created"),),
+    trials: Sequence[Trial] = (),
+    algorithm: Any = None,
+    **more: Any,
+) -> Plan:
+    plans = Plans()
+    reconciler = SuggestionReconciler(
+        suggestions=store_of(*([of] if of else [])),
+        experiments=store_of(*experiments),
+        trials=trials_of(*trials),
+        algorithms={"random": algorithm or Counting()},
+        writer=plans,  # type: ignore[arg-type]
+        now=lambda: NOW,
+        **more,
+    )
+    assert await reconciler.reconcile(KEY) == Result(plans.last.requeue_after if plans.made else None)
+    return plans.last if plans.made else Plan()
+
+
+async def test_a_suggestion_that_is_gone_needs_nothing() -> None:
+    assert await reconcile(None) == Plan()
+
+
+async def test_the_algorithm_is_asked_from_where_it_stopped() -> None:
+    found = await reconcile(suggestion("Created", "Running", requests=3, names=("a",)))
+    assert found.status is not None
+    assert [s.parameter_assignments[0].value for s in found.status.suggestions] == ["0", "1", "2"]
+    assert found.status.suggestion_count == 3
+
+
+async def test_nothing_is_asked_before_it_is_created() -> None:
+    algorithm = Counting()
+    found = await reconcile(suggestion(requests=3), algorithm=algorithm, trials=[trial("Succeeded")])
+    assert said(found.status.conditions) == ["Created"]
+    assert algorithm.told == []
+
+
+async def test_only_trials_of_this_experiment_are_told() -> None:
+    algorithm = Counting()
+    stranger = trial("Succeeded", name="stranger", value="1")
+    stranger = Trial(
+        metadata=type(stranger.metadata)(name="stranger", namespace="ns", labels=stranger.metadata.labels)
+    )
+    of = suggestion("Created", "Running", requests=3, names=("e-1",))
+    await reconcile(of, trials=[trial("Succeeded", value="1"), stranger], algorithm=algorithm)
+    assert algorithm.told == ["e-1"]
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "changed", "text"),
+    [
+        (Counting(problem="x is wrong"), {}, "ValidateAlgorithmSettings Error: x is wrong"),
+        (None, {"algorithm": AlgorithmSpec(algorithm_name="oracle")}, "unknown algorithm name oracle"),
+        (
+            None,
+            {"early_stopping": AlgorithmSpec(algorithm_name="medianstop")},
+            "ValidateEarlyStoppingSettings Error: unknown algorithm name medianstop; remove",
+        ),
+    ],
+)
+async def test_what_the_algorithm_refuses_fails_the_suggestion(
+    algorithm: Any, changed: dict[str, Any], text: str
+) -> None:
+    of = experiment("Created")
+    spec = {f: getattr(of.spec, f) for f in of.spec.__struct_fields__} | changed
+    of = Experiment(metadata=of.metadata, spec=type(of.spec)(**spec), status=of.status)
+    found = await reconcile(suggestion("Created", requests=3), experiments=[of], algorithm=algorithm)
+    assert said(found.status.conditions) == ["Created", "Failed"]
+    assert text in found.status.conditions[-1].message
+    assert found.status.suggestions == ()
+
+
+@pytest.mark.parametrize(
+    "experiments",
+    [(), (experiment("Created", deleting=True),)],
+    ids=["gone", "going"],
+)
+async def test_nothing_is_asked_without_a_living_experiment(experiments: Sequence[Experiment]) -> None:
+    of = suggestion("Created", requests=3)
+    assert await reconcile(of, experiments=experiments) == Plan()
+
+
+async def test_nothing_is_asked_for_a_namesake() -> None:
+    assert await reconcile(suggestion("Created", requests=3, experiment_uid="earlier")) == Plan()
+
+
+async def test_an_exhausted_algorithm_ends_the_suggestion() -> None:
+    of = suggestion("Created", "Running", requests=3, names=("e-1",))
+    found = await reconcile(of, algorithm=Counting(size=1), trials=[trial("Succeeded", value="1")])
+    assert said(found.status.conditions)[-1] == "Succeeded"
+
+
+async def test_what_no_webhook_has_seen_is_prepared_first() -> None:
+    of = suggestion("Created", requests=1)
+    assert await reconcile(of, prepare=lambda _: "spec.objective is required") == Plan()

@@ -1,0 +1,186 @@
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from kfx.apis.common import MetricLog
+from kfx.apis.core import ContainerState, ContainerStateWaiting, ContainerStatus, Pod, PodStatus
+from kfx.apis.trial import Trial
+from kfx.controllers.job_finder import JobFinder
+from kfx.controllers.jobs import JobLister
+from kfx.controllers.metrics import MetricsObserver
+from kfx.controllers.pods import PodObserver
+from kfx.controllers.trial import TrialReconciler
+from kfx.kube.errors import BadRequest, Forbidden, Invalid
+from kfx.kube.model import ObjectMeta
+from kfx.runtime.plan import Plan
+from kfx.runtime.reconcile import Result
+from kfx.store.errors import StoreError
+from tests.katib_objects import JOBS, NOW, as_unstructured, job_document, observed, said, trial
+from tests.unit.controllers.parts import KEY, Live, Logs, Notes, Plans, Seconds, pods_of, store_of
+
+STARTED = ("Created", "Running")
+SCORE = MetricLog(time_stamp=NOW, name="loss", value="0.1")
+
+
+class Bench:
+    """A reconciler with everything around it at hand."""
+
+    def __init__(
+        self,
+        of: Trial | None,
+        job: dict[str, Any] | None = None,
+        *,
+        logs: Sequence[MetricLog] = (),
+        pods: Sequence[Pod] = (),
+        refusals: Sequence[Exception] = (),
+    ) -> None:
+        self.trials = store_of(*([of] if of else []))
+        self.clock, self.logs, self.notes = Seconds(), Logs(*logs), Notes()
+        self.plans = Plans(*refusals)
+        self.live = Live({}, *([of] if of else []))
+        jobs = JobLister({JOBS: store_of(*([as_unstructured(job)] if job else []))})
+        self.reconciler = TrialReconciler(
+            trials=self.trials,
+            jobs=JobFinder(jobs=jobs, client=self.live, now=lambda: NOW),
+            pods=PodObserver(pods=pods_of(*pods), clock=self.clock),
+            metrics=MetricsObserver(observations=self.logs, clock=self.clock),
+            writer=self.plans,  # type: ignore[arg-type]
+            recorder=self.notes,
+            now=lambda: NOW,
+        )
+
+    async def run(self) -> Plan:
+        result = await self.reconciler.reconcile(KEY)
+        plan = self.plans.last if self.plans.made else Plan()
+        assert result == Result(plan.requeue_after)
+        return plan
+
+
+def refused(kind: type[BadRequest], method: str = "POST") -> Exception:
+    return kind("spec.template: Required value", status=422, reason="Invalid", method=method, path="/x")
+
+
+async def test_a_trial_that_is_gone_needs_nothing() -> None:
+    assert await Bench(None).run() == Plan()
+
+
+async def test_a_new_trial_gets_its_job_without_a_read_of_the_server() -> None:
+    bench = Bench(trial())
+    found = await bench.run()
+    assert [create.manifest["kind"] for create in found.create] == ["Job"]
+    assert bench.live.reads == 0
+
+
+async def test_a_job_that_vanished_is_made_again_after_a_look_at_the_server() -> None:
+    bench = Bench(trial(*STARTED))
+    found = await bench.run()
+    assert found.create
+    assert found.notes[0].reason == "JobVanished"
+    assert bench.live.reads == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "logs", "state"),
+    [
+        (("SuccessCriteriaMet", "Complete"), [SCORE], "Succeeded"),
+        (("FailureTarget", "Failed"), [SCORE], "Failed"),
+        (("Complete",), [MetricLog(time_stamp=NOW, name="loss", value="unavailable")], "MetricsUnavailable"),
+    ],
+)
+async def test_the_jobs_end_is_the_trials(words: tuple[str, ...], logs: list[MetricLog], state: str) -> None:
+    found = await Bench(trial(*STARTED), job_document(*words), logs=logs).run()
+    assert said(found.status.conditions) == ["Created", "-Running", state]
+
+
+async def test_the_observation_is_what_the_store_has() -> None:
+    found = await Bench(trial(*STARTED), job_document("Complete"), logs=[SCORE]).run()
+    assert found.status.observation == observed("0.1")
+
+
+async def test_missing_metrics_are_polled_and_then_given_up_with_the_remedy() -> None:
+    bench = Bench(trial(*STARTED), job_document("Complete"))
+    assert (await bench.run()) == Plan(requeue_after=1.0)
+    bench.clock.now += 120
+    found = await bench.run()
+    assert said(found.status.conditions)[-1] == "MetricsUnavailable"
+    assert "metrics-collector-injection=enabled" in found.notes[1].message
+
+
+async def test_a_running_trial_at_rest_writes_nothing() -> None:
+    assert await Bench(trial(*STARTED), job_document()).run() == Plan()
+
+
+async def test_an_image_that_does_not_exist_ends_the_trial() -> None:
+    state = ContainerState(waiting=ContainerStateWaiting(reason="ErrImageNeverPull", message="not present"))
+    pod = Pod(
+        metadata=ObjectMeta(name="p", namespace="ns", labels={"katib.kubeflow.org/trial": "e-1"}),
+        status=PodStatus(container_statuses=(ContainerStatus(name="train", state=state),)),
+    )
+    found = await Bench(trial(*STARTED), job_document(), pods=[pod]).run()
+    failed = found.status.conditions[-1]
+    assert failed.reason == "TrialFailed. Job reason: ErrImageNeverPull"
+    assert failed.message == (
+        "Trial has failed. Job message: container train of pod p cannot start: not present; "
+        "load the image onto the nodes, or allow it to be pulled"
+    )
+
+
+async def test_a_kind_that_is_not_followed_ends_the_trial_naming_the_flag() -> None:
+    of = trial("Created", run_spec={"apiVersion": "example.org/v1", "kind": "Run"})
+    found = await Bench(of).run()
+    assert "--trial-resources" in found.status.conditions[-1].message
+
+
+async def test_an_expression_that_cannot_be_evaluated_ends_the_trial() -> None:
+    of = trial(*STARTED)
+    spec = {f: getattr(of.spec, f) for f in of.spec.__struct_fields__} | {"success_condition": "a" * 5000}
+    of = Trial(metadata=of.metadata, spec=type(of.spec)(**spec), status=of.status)
+    found = await Bench(of, job_document()).run()
+    assert found.status.conditions[-1].reason == "TrialFailed. Job reason: InvalidCondition"
+
+
+async def test_a_state_that_cannot_be_read_is_told_and_waited_out() -> None:
+    of = trial(*STARTED)
+    spec = {f: getattr(of.spec, f) for f in of.spec.__struct_fields__} | {"success_condition": "status.a"}
+    of = Trial(metadata=of.metadata, spec=type(of.spec)(**spec), status=of.status)
+    bench = Bench(of, job_document() | {"status": {"a": ["text"]}})
+    assert await bench.run() == Plan()
+    assert bench.notes.told[0].message.startswith("Failed to reconcile: status.a matches")
+
+
+class TestRefusedJob:
+    """The server does not take the job."""
+
+    @pytest.mark.parametrize("kind", [Invalid, BadRequest])
+    async def test_what_can_never_be_made_ends_the_trial(self, kind: type[BadRequest]) -> None:
+        found = await Bench(trial("Created"), refusals=[refused(kind)]).run()
+        assert found.create == ()
+        failed = found.status.conditions[-1]
+        assert failed.type == "Failed"
+        assert "spec.template: Required value; correct the trial template" in failed.message
+
+    async def test_what_may_pass_is_tried_again(self) -> None:
+        with pytest.raises(Forbidden):
+            await Bench(trial("Created"), refusals=[refused(Forbidden)]).run()
+
+    async def test_a_refused_status_is_no_refused_job(self) -> None:
+        with pytest.raises(Invalid):
+            await Bench(trial("Created"), refusals=[refused(Invalid, "PATCH")]).run()
+
+
+class TestDeletion:
+    """The trial is on its way out."""
+
+    async def test_its_rows_go_before_its_finalizer(self) -> None:
+        bench = Bench(trial(*STARTED, deleting=True), job_document(), logs=[SCORE])
+        found = await bench.run()
+        assert found.release == ("clean-metrics-in-db",)
+        assert bench.logs.rows == {}
+
+    async def test_without_the_store_the_finalizer_stays(self) -> None:
+        bench = Bench(trial(*STARTED, deleting=True), logs=[SCORE])
+        bench.logs.away = True
+        with pytest.raises(StoreError):
+            await bench.run()
+        assert bench.plans.made == []
