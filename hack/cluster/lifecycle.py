@@ -52,6 +52,9 @@ def up(layout: Layout, options: Options, *, images: Sequence[Path] = ()) -> None
     with held(layout):
         if _is_up(layout, options):
             say(f"cluster {layout.name} is already up ({options.flavour})")
+            if images:
+                with node.loading(layout, images):
+                    say(f"loading {', '.join(image.name for image in images)}")
             return
         tear_down(layout)
         tools = binaries.NODE if options.flavour == NODE else binaries.CONTROL_PLANE
@@ -112,7 +115,7 @@ def _bring_up(
 def down(layout: Layout) -> bool:
     """Leave nothing of the cluster; whether there was anything."""
     with held(layout, remove=True):
-        present = layout.folder.exists() or network.link_exists(layout)
+        present = layout.folder.exists() or network.link_exists(layout) or cgroups.exists(layout.cgroup)
         tear_down(layout)
     return present
 
