@@ -61,8 +61,6 @@ def plan_trial(seen: TrialSeen, now: str) -> Plan:
             return Plan()
         return Plan(release=(TRIAL_FINALIZER,), counts=(_count(trial, "deleted"),))
     plan = _plan_live(seen, now)
-    if plan.status == trial.status:
-        plan = replace(plan, status=None)
     if _is_first_status(trial, plan):
         plan = replace(plan, counts=(_count(trial, "created"), *plan.counts))
     return plan if guarded else replace(plan, add_finalizers=(TRIAL_FINALIZER,))
