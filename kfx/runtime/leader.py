@@ -188,23 +188,26 @@ class LeaderElector:
                 )
 
     async def _round(self) -> bool:
-        """Renew before the claim runs out. ``False`` if that failed."""
-        try:
-            async with asyncio.timeout(self._held_until - self._clock()):
-                while self._clock() < self._held_until:
-                    if await self._try():
-                        return True
-                    await asyncio.sleep(self._retry_period)
-        except TimeoutError:
-            pass
-        # Refused until the end: step down. Stopped or blocked past the end: one more try tells whether
-        # somebody took over meanwhile, and no write passes the fence before it has succeeded.
-        return self._clock() - self._held_until > self._retry_period and await self._try(late=True)
+        """Renew before the claim runs out. ``False`` if that failed.
+
+        If the process was stopped or blocked past the end, one more try tells whether somebody took over
+        meanwhile; until it has succeeded no write passes the fence.
+        """
+        missed = self._clock() >= self._held_until
+        if not missed:
+            try:
+                async with asyncio.timeout(self._held_until - self._clock()):
+                    while not await self._try():
+                        await asyncio.sleep(self._retry_period)
+                    return True
+            except TimeoutError:
+                missed = self._clock() - self._held_until > self._retry_period
+        return missed and await self._try(late=True)
 
     async def _try(self, *, late: bool = False) -> bool:
         """One attempt to write the lease; ``late`` if only an untouched lease may be renewed."""
         try:
-            if self._leading and not late and await self._renew_unread():
+            if self._leading and await self._renew_unread():
                 return True
             await self._read()
             claim = self._claim(late)

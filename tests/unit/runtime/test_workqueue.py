@@ -104,6 +104,15 @@ async def test_an_earlier_delay_wins(queue, clock, delays):
     assert len(queue) == 0  # the later ones were not kept
 
 
+async def test_a_delay_that_was_shortened_does_not_end_twice(queue, clock):
+    queue.add_after("a", 60)
+    queue.add_after("a", 1)
+    await take(queue, 1)
+    queue.add_after("a", 100)
+    await take(queue, 1)
+    assert clock == 101
+
+
 async def test_delayed_keys_come_in_the_order_of_their_time(queue, clock):
     for item, delay in (("c", 3), ("a", 1), ("b", 2)):
         queue.add_after(item, delay)
@@ -135,6 +144,8 @@ async def test_shut_down_wakes_waiting_workers_and_drops_keys(queue):
 
 
 async def test_nothing_is_queued_after_shut_down(queue):
+    failures = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
     for item in "ab":
         queue.add(item)
     held = await queue.get()
@@ -146,7 +157,7 @@ async def test_nothing_is_queued_after_shut_down(queue):
     queue.add_rate_limited("f")
     queue.done(held)
     await asyncio.sleep(10)
-    assert len(queue) == 0
+    assert (len(queue), failures) == (0, [])
     with pytest.raises(QueueShutDown):
         await queue.get()
 
@@ -171,11 +182,10 @@ async def test_the_highest_priority_asked_for_while_held_counts(queue):
     queue.add("a")
     await queue.get()
     queue.add("a", priority=Priority.LOW)
-    queue.add("a")
-    queue.add("b")
     queue.add("a", priority=Priority.LOW)
+    queue.add("b", priority=Priority.LOW)
     queue.done("a")
-    assert await take(queue, 2) == ["b", "a"]
+    assert await take(queue, 2) == ["a", "b"]
     assert len(queue) == 0
 
 

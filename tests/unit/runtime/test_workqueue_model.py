@@ -146,6 +146,12 @@ class QueueMachine(RuleBasedStateMachine):
         assert set(self.queue._again) == set(self.again) <= self.held
 
     @invariant()
+    def keeps_both_levels_in_order(self):
+        for level, keys in self.queue._ready.items():
+            assert list(keys) == [each.item for each in self.ready if each.level is level]
+        assert self.queue._again == self.again
+
+    @invariant()
     def counts_failures(self):
         for item in "abcde":
             assert self.queue.failures(item) == self.failures.get(item, 0)
