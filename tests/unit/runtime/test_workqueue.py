@@ -182,6 +182,7 @@ async def test_the_highest_priority_asked_for_while_held_counts(queue):
     queue.add("a")
     await queue.get()
     queue.add("a", priority=Priority.LOW)
+    queue.add("a")
     queue.add("a", priority=Priority.LOW)
     queue.add("b", priority=Priority.LOW)
     queue.done("a")
