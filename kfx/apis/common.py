@@ -4,7 +4,9 @@ Numbers that Katib keeps as strings (feasible space, metric values, settings) st
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from kfx.kube.model import Model
 
@@ -14,6 +16,9 @@ API_VERSION = f"{GROUP}/{VERSION}"
 
 UNAVAILABLE = "unavailable"
 """The value of a metric that was never reported (Katib ``consts.UnavailableMetricValue``)."""
+
+Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
+"""A number that Go keeps in 32 bits; what does not fit is a decoding error there too."""
 
 
 class NameValue(Model, kw_only=True):

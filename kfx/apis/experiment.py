@@ -8,6 +8,7 @@ from kfx.apis.common import (
     VERSION,
     AlgorithmSpec,
     EarlyStoppingSpec,
+    Int32,
     MetricsCollectorSpec,
     ObjectiveSpec,
     Observation,
@@ -50,9 +51,9 @@ class TrialTemplate(Model, kw_only=True):
 class GraphConfig(Model, kw_only=True):
     """Shape of the network a NAS algorithm searches."""
 
-    num_layers: int | None = None
-    input_sizes: tuple[int, ...] = ()
-    output_sizes: tuple[int, ...] = ()
+    num_layers: Int32 | None = None
+    input_sizes: tuple[Int32, ...] = ()
+    output_sizes: tuple[Int32, ...] = ()
 
 
 class Operation(Model, kw_only=True):
@@ -77,9 +78,9 @@ class ExperimentSpec(Model, kw_only=True):
     algorithm: AlgorithmSpec | None = None
     early_stopping: EarlyStoppingSpec | None = None
     trial_template: TrialTemplate | None = None
-    parallel_trial_count: int | None = None
-    max_trial_count: int | None = None
-    max_failed_trial_count: int | None = None
+    parallel_trial_count: Int32 | None = None
+    max_trial_count: Int32 | None = None
+    max_failed_trial_count: Int32 | None = None
     metrics_collector_spec: MetricsCollectorSpec | None = None
     nas_config: NasConfig | None = None
     resume_policy: str = ""

@@ -1,0 +1,69 @@
+"""KatibConfig, ``config.kubeflow.org/v1beta1``, as far as it is read at run time, and its ConfigMap."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from kfx.kube.model import KubeObject, Model
+from kfx.kube.resource import Resource
+
+API_VERSION = "config.kubeflow.org/v1beta1"
+KIND = "KatibConfig"
+
+
+class ConfigMap(KubeObject, kw_only=True):
+    """core/v1 ConfigMap: named texts."""
+
+    resource: ClassVar[Resource] = Resource("", "v1", "configmaps", "ConfigMap")
+    data: Mapping[str, str] | None = None
+
+
+class ResourceRequirements(Model, kw_only=True):
+    """Requests and limits by resource name; quantities as they were written."""
+
+    requests: Mapping[str, str | int | float] | None = None
+    limits: Mapping[str, str | int | float] | None = None
+
+
+class SuggestionEntry(Model, kw_only=True):
+    """One of ``runtime.suggestions``, as far as an embedded algorithm needs it: whether it has an image."""
+
+    algorithm_name: str = ""
+    image: str = ""
+    image_pull_policy: str = ""
+    resources: ResourceRequirements = ResourceRequirements()
+
+
+class EarlyStoppingEntry(Model, kw_only=True):
+    """One of ``runtime.earlyStoppings``."""
+
+    algorithm_name: str = ""
+    image: str = ""
+    image_pull_policy: str = ""
+    resources: ResourceRequirements = ResourceRequirements()
+
+
+class MetricsCollectorEntry(Model, kw_only=True):
+    """One of ``runtime.metricsCollectors``. ``wait_all_processes`` absent is neither true nor false."""
+
+    kind: str = ""
+    image: str = ""
+    image_pull_policy: str = ""
+    resources: ResourceRequirements = ResourceRequirements()
+    wait_all_processes: bool | None = None
+
+
+class RuntimeSection(Model, kw_only=True):
+    """What is looked up while the process runs."""
+
+    suggestions: tuple[SuggestionEntry, ...] = ()
+    early_stoppings: tuple[EarlyStoppingEntry, ...] = ()
+    metrics_collectors: tuple[MetricsCollectorEntry, ...] = ()
+
+
+class KatibConfigFile(Model, kw_only=True):
+    """The whole text; ``init`` is read elsewhere, once, at the start."""
+
+    api_version: str = API_VERSION
+    kind: str = KIND
+    runtime: RuntimeSection = RuntimeSection()
+    init: Mapping[str, Any] | None = None

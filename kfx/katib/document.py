@@ -1,0 +1,141 @@
+"""Text of users (templates, katib-config) to documents and back, bounded and with Go's readings.
+
+Stands below everything that reads such a text. JSON is tried where the text looks like it, YAML otherwise
+or when that fails, and of several YAML documents only the first counts, as in apimachinery's decoder.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+MAX_BYTES = 1024 * 1024
+MAX_DEPTH = 100
+MAX_NODES = 200_000
+
+_BASE_LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_HTML = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"})
+
+
+class DocumentError(Exception):
+    """The text is no JSON or YAML that is accepted here; the message says why."""
+
+
+class _Loader(_BASE_LOADER):  # type: ignore[misc, valid-type] # chosen at run time: C where it is built
+    """Scalars as Go's YAML reads them: no dates, no base 60, exponents without a point."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 — PyYAML reads it from the class
+        first: [
+            (tag, pattern) for tag, pattern in found if not tag.endswith((":timestamp", ":int", ":float"))
+        ]
+        for first, found in _BASE_LOADER.yaml_implicit_resolvers.items()
+    }
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"^[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$"
+        r"|^[-+]?\.(?:inf|Inf|INF)$|^\.(?:nan|NaN|NAN)$"
+    ),
+    list("-+.0123456789"),
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int",
+    re.compile(r"^[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0[0-7_]*|[1-9][0-9_]*)$"),
+    list("-+0123456789"),
+)
+
+
+def parse_object(text: str) -> dict[str, Any]:
+    """The JSON object a text holds. Raises :class:`DocumentError`."""
+    found = parse_value(text)
+    if not isinstance(found, dict):
+        raise DocumentError(f"expected an object with fields, found {_name(found)}")
+    return found
+
+
+def parse_value(text: str) -> Any:
+    """The first document of a text, ``None`` for an empty one. Raises :class:`DocumentError`."""
+    if len(text.encode()) > MAX_BYTES:
+        raise DocumentError(f"the text is longer than {MAX_BYTES} bytes; shorten it")
+    start = text.lstrip()
+    if start.startswith("{"):
+        try:
+            return json.JSONDecoder().raw_decode(start)[0]
+        except (json.JSONDecodeError, RecursionError):
+            pass  # what is no JSON may still be YAML in flow style
+    return _parse_yaml(text)
+
+
+def _parse_yaml(text: str) -> Any:
+    try:
+        _check_bounds(yaml.parse(text, Loader=_Loader))
+        loader = _Loader(text)
+        try:
+            if not loader.check_data():
+                return None
+            return _to_json(loader.get_data())
+        finally:
+            loader.dispose()
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise DocumentError(" ".join(str(error).split())[:300]) from error
+
+
+def _check_bounds(events: Iterator[yaml.Event]) -> None:
+    """Refuse, before any node is built, what could grow beyond the text it came from."""
+    depth = 0
+    for count, event in enumerate(events):
+        if isinstance(event, yaml.AliasEvent):
+            raise DocumentError("YAML aliases (*name) are not accepted; write the value out")
+        if isinstance(event, yaml.DocumentEndEvent):
+            return
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH or count > MAX_NODES:
+            raise DocumentError(f"more than {MAX_DEPTH} levels or {MAX_NODES} values; simplify the text")
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_key(key): _to_json(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_to_json(item) for item in value]
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    raise DocumentError(f"a value of YAML type {_name(value)} has no form in JSON")
+
+
+def _key(key: Any) -> str:
+    if isinstance(key, bool):
+        return str(key).lower()
+    if isinstance(key, str | int | float):
+        return str(key)
+    raise DocumentError(f"a key must be a string, found {_name(key)}")
+
+
+def _name(value: Any) -> str:
+    names = {dict: "an object", list: "a list", str: "a string", type(None): "nothing"}
+    return names.get(type(value), type(value).__name__)
+
+
+def compact_json(value: Any) -> str:
+    """JSON as Go's encoder writes it: no blanks, sorted keys, ``<``, ``>``, ``&`` escaped, 1.0 as 1.
+
+    Raises :class:`ValueError` for NaN and infinities.
+    """
+    text = json.dumps(
+        _whole(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+    return text.translate(_HTML)
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _whole(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_whole(item) for item in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
+        return int(value)
+    return value

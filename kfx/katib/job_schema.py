@@ -1,0 +1,108 @@
+"""Field names and JSON types of a ``batch/v1`` Job, to tell a typing error before a Job is ever made.
+
+The table beside this module is taken from Kubernetes 1.36's OpenAPI. Notation: a type's name, ``[type]`` a
+list, ``{type}`` a map from string, ``object`` anything with fields, and the scalars below.
+"""
+
+import difflib
+import functools
+import importlib.resources
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+from kfx.katib.quantity import QuantityError, parse_quantity
+
+_SCALARS: Mapping[str, tuple[type, ...]] = MappingProxyType(
+    {
+        "string": (str,),
+        "int": (int,),
+        "number": (int, float),
+        "bool": (bool,),
+        "int-or-string": (int, str),
+        "object": (dict,),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One field that the type does not know or cannot hold. ``text`` names path, fault and remedy."""
+
+    text: str
+    unknown_field: bool
+
+
+@functools.cache
+def _types() -> Mapping[str, Mapping[str, str]]:
+    raw = importlib.resources.files("kfx.katib").joinpath("job_schema.json").read_bytes()
+    return MappingProxyType(msgspec.json.decode(raw, type=dict[str, dict[str, str]]))
+
+
+def find_problems(value: Any, kind: str, path: str = "") -> Iterator[Problem]:
+    """What in ``value`` a Go client of that API could not hold, in the document's order.
+
+    ``kind`` is a type of the table (``Job``, ``Container`` …). ``null`` counts as absent.
+    """
+    if value is None:
+        return
+    if kind.startswith("["):
+        yield from _in_list(value, kind[1:-1], path)
+    elif kind.startswith("{"):
+        yield from _in_map(value, kind[1:-1], path)
+    elif kind == "quantity":
+        yield from _in_quantity(value, path)
+    elif kind in _SCALARS:
+        wrong_bool = isinstance(value, bool) and kind != "bool"
+        if wrong_bool or not isinstance(value, _SCALARS[kind]):
+            yield _mismatch(value, kind, path)
+    else:
+        yield from _in_fields(value, kind, path)
+
+
+def _in_fields(value: Any, kind: str, path: str) -> Iterator[Problem]:
+    if not isinstance(value, Mapping):
+        yield _mismatch(value, "object", path)
+        return
+    fields = _types()[kind]
+    for name, item in value.items():
+        where = f"{path}.{name}" if path else name
+        if name in fields:
+            yield from find_problems(item, fields[name], where)
+        else:
+            near = difflib.get_close_matches(name, fields, n=1, cutoff=0.6)
+            remedy = f"did you mean {near[0]}?" if near else f"remove it, {kind} has no such field"
+            yield Problem(f"unknown field {where}; {remedy}", unknown_field=True)
+
+
+def _in_list(value: Any, kind: str, path: str) -> Iterator[Problem]:
+    if not isinstance(value, list | tuple):
+        yield _mismatch(value, "list", path)
+        return
+    for index, item in enumerate(value):
+        yield from find_problems(item, kind, f"{path}[{index}]")
+
+
+def _in_map(value: Any, kind: str, path: str) -> Iterator[Problem]:
+    if not isinstance(value, Mapping):
+        yield _mismatch(value, "object", path)
+        return
+    for key, item in value.items():
+        yield from find_problems(item, kind, f"{path}[{key}]")
+
+
+def _in_quantity(value: Any, path: str) -> Iterator[Problem]:
+    try:
+        parse_quantity(value)
+    except QuantityError as error:
+        yield Problem(f"{path}: {error}", unknown_field=False)
+
+
+def _mismatch(value: Any, wanted: str, path: str) -> Problem:
+    names = {dict: "object", list: "list", str: "string", bool: "bool", int: "int", float: "number"}
+    found = names.get(type(value), type(value).__name__)
+    remedy = "put the value in quotes" if wanted == "string" else f"write it as {wanted}"
+    return Problem(f"{path}: expected {wanted}, found {found}; {remedy}", unknown_field=False)
