@@ -1,0 +1,80 @@
+"""Text to documents: Go's readings, within bounds."""
+
+import pytest
+
+from kfx.katib.document import DocumentError, compact_json, parse_object, parse_value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("a: 1e-05", 1e-05),
+        ("a: 1e3", 1000.0),
+        ("a: .5", 0.5),
+        ("a: 0x1F", 31),
+        ("a: 010", 8),
+        ("a: yes", True),
+        ("a: off", False),
+        ("a: ~", None),
+        ("a: 1:30", "1:30"),
+        ("a: 2020-01-01", "2020-01-01"),
+        ("a: '1'", "1"),
+        ("a: ${trialParameters.x}", "${trialParameters.x}"),
+    ],
+)
+def test_scalars_read_as_in_go(text: str, value: object) -> None:
+    assert parse_value(text) == {"a": value}
+
+
+def test_keys_become_strings() -> None:
+    assert parse_value("2: a\ntrue: b\n1.5: c\n") == {"2": "a", "true": "b", "1.5": "c"}
+
+
+def test_only_the_first_document_counts() -> None:
+    assert parse_value("a: 1\n---\nb: {") == {"a": 1}
+    assert parse_value('{"a": 1} {"b": 2}') == {"a": 1}
+
+
+def test_json_with_a_raw_line_break_is_read_as_yaml() -> None:
+    assert parse_value('{"a": "x\ny"}') == {"a": "x y"}
+
+
+def test_an_empty_text_is_nothing() -> None:
+    assert parse_value("") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("a: &x [1]\nb: *x", "aliases"),
+        ("[" * 101, "100 levels"),
+        ("a: " + "x" * (1024 * 1024), "longer than"),
+        ("[" + "1," * 200_001 + "]", "200000 values"),
+        ("a: !!python/object:os.system x", "could not determine a constructor"),
+        ("a: !!binary aGk=", "YAML type bytes"),
+        ("? [a]\n: b", "unhashable"),
+        ("a: [${trialParameters.x}]", "flow sequence"),
+        ("a: b: c", "mapping values"),
+    ],
+)
+def test_what_could_hurt_is_refused(text: str, part: str) -> None:
+    with pytest.raises(DocumentError, match=part):
+        parse_value(text)
+
+
+@pytest.mark.parametrize(("text", "part"), [("- 1", "a list"), ("", "nothing"), ("x", "a string")])
+def test_an_object_is_asked_for(text: str, part: str) -> None:
+    with pytest.raises(DocumentError, match=part):
+        parse_object(text)
+
+
+def test_json_is_written_as_go_writes_it() -> None:
+    value = {"b": [1.0, 0.1, 1e22], "a": "<é&>\u2028", "c": {"y": None, "x": True}}
+    text = '{"a":"\\u003cé\\u0026\\u003e\\u2028","b":[1,0.1,1e+22],"c":{"x":true,"y":null}}'
+    assert compact_json(value) == text
+    assert parse_value(text) == {"b": [1, 0.1, 1e22], "a": "<é&>\u2028", "c": {"y": None, "x": True}}
+
+
+def test_what_json_cannot_say_is_an_error() -> None:
+    with pytest.raises(ValueError, match="Out of range"):
+        compact_json({"a": float("nan")})

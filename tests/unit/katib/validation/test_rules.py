@@ -1,0 +1,190 @@
+"""The rules, against the contract's tables and against cases of their own."""
+
+from typing import Any
+
+import pytest
+
+from kfx.apis.experiment import Experiment
+from kfx.katib.defaults import default_experiment
+from kfx.katib.document import compact_json
+from kfx.katib.experiment_document import ExperimentDecodeError, decode_experiment
+from kfx.katib.katib_config import EMPTY_CONFIG, RuntimeConfig, parse_runtime_config
+from kfx.katib.validation import Findings, ValidationContext, aggregate, validate_experiment
+from tests.experiment_cases import change, describe, expected, load
+
+SHIPPED = """
+runtime:
+  metricsCollectors:
+    - {kind: StdOut, image: file-metrics-collector}
+    - {kind: File, image: file-metrics-collector}
+    - {kind: TensorFlowEvent, image: tfevent-metrics-collector}
+"""
+KINDS = (
+    "TrainJob.v1alpha1.trainer.kubeflow.org",
+    "Job.v1.batch",
+    "TFJob.v1.kubeflow.org",
+    "PyTorchJob.v1.kubeflow.org",
+    "MPIJob.v1.kubeflow.org",
+    "XGBoostJob.v1.kubeflow.org",
+)
+
+
+def config(*extra: str) -> RuntimeConfig:
+    lines = "".join(f"    - {{kind: {kind}, image: some}}\n" for kind in extra)
+    return parse_runtime_config({"katib-config.yaml": SHIPPED + lines})
+
+
+def context(case: dict[str, Any], **changes: Any) -> ValidationContext:
+    base = load("base.yaml")["spec"]["trialTemplate"]["trialSpec"]
+    template = case.get("template")
+    values = {
+        "algorithms": ("random", "tpe"),
+        "early_stoppings": ("medianstop",),
+        "config": config(),
+        "trial_resources": KINDS,
+        "template_text": compact_json(base) if template == "TEMPLATE" else template,
+        "template_error": case.get("template_error", ""),
+    }
+    return ValidationContext(**{**values, **changes})
+
+
+def judge(document: dict[str, Any], seen: ValidationContext) -> tuple[Any, Findings]:
+    """The way of a creation: type check, defaults, rules."""
+    try:
+        decode_experiment(document)
+    except ExperimentDecodeError as error:
+        return [f"400 {str(error).partition(': ')[0]}"], Findings()
+    experiment = decode_experiment(default_experiment(document))
+    findings = validate_experiment(experiment, None, seen)
+    return describe(findings.errors, experiment.spec), findings
+
+
+def by_id(case: dict[str, Any]) -> str:
+    return str(case["id"])
+
+
+@pytest.mark.parametrize("case", load("created.yaml"), ids=by_id)
+def test_a_creation_is_judged_as_the_contract_says(case: dict[str, Any]) -> None:
+    document = change(load("base.yaml"), case.get("set", {}), case.get("remove", ()))
+    found, findings = judge(document, context(case))
+    assert found == expected(case)
+    if found == "ok":
+        for piece, warning in zip(case.get("warns", ()), findings.warnings, strict=True):
+            assert piece in warning
+
+
+@pytest.mark.parametrize("case", load("updated.yaml"), ids=by_id)
+def test_an_update_is_judged_as_the_contract_says(case: dict[str, Any]) -> None:
+    stored = change(load("base.yaml"), case["old"])
+    if not case.get("bare"):
+        stored = default_experiment(stored)
+    sent = default_experiment(change(stored, case.get("set", {}), case.get("remove", ())))
+    new, old = decode_experiment(sent), decode_experiment(default_experiment(stored))
+    findings = validate_experiment(new, old, context(case))
+    assert describe(findings.errors, new.spec) == expected(case)
+
+
+@pytest.mark.parametrize("case", load("unit.yaml"), ids=by_id)
+def test_the_tables_of_katibs_own_tests_hold(case: dict[str, Any]) -> None:
+    fake = load("fake.yaml")
+    new = decode_experiment(change(fake, case.get("set", {}), case.get("remove", ())))
+    old = decode_experiment(change(fake, case["old"])) if "old" in case else None
+    seen = context(
+        case, algorithms=("test", ""), early_stoppings=("test", ""), config=config("PrometheusMetric")
+    )
+    findings = validate_experiment(new, old, seen)
+    kept = [error for error in findings.errors if error.path.startswith(case.get("only", ""))]
+    assert describe(kept, new.spec) == expected(case)
+
+
+def fake() -> Experiment:
+    return decode_experiment(default_experiment(load("base.yaml")))
+
+
+def errors_of(**changes: Any) -> list[str]:
+    return [str(error) for error in validate_experiment(fake(), None, context({}, **changes)).errors]
+
+
+def test_an_unreadable_configuration_refuses_with_its_cause() -> None:
+    found = errors_of(config="failed to find katib-config.yaml in ConfigMap: katib-config")
+    assert found == [
+        'spec.algorithm.algorithmName: Invalid value: "random": '
+        "failed to find katib-config.yaml in ConfigMap: katib-config",
+        'spec.metricsCollectorSpec.collector.kind: Invalid value: "StdOut": '
+        "failed to find katib-config.yaml in ConfigMap: katib-config",
+    ]
+
+
+def test_an_unknown_algorithm_is_told_which_there_are() -> None:
+    (found,) = errors_of(algorithms=("tpe", "grid"))
+    assert found.endswith("unknown algorithm 'random'; this kfx answers: grid, tpe")
+
+
+def test_an_algorithm_that_has_only_an_image_is_refused_as_such() -> None:
+    runtime = "runtime: {suggestions: [{algorithmName: random, image: some}]}"
+    known = parse_runtime_config({"katib-config.yaml": runtime}).suggestions
+    seen = RuntimeConfig(
+        suggestions=known, early_stoppings={}, metrics_collectors=config().metrics_collectors
+    )
+    (found,) = errors_of(algorithms=("tpe",), config=seen)
+    assert "names an image for it, which this version does not run" in found
+
+
+def test_a_blank_image_is_an_error_even_for_an_embedded_algorithm() -> None:
+    runtime = SHIPPED + "  suggestions: [{algorithmName: random, image: ' '}]\n"
+    (found,) = errors_of(config=parse_runtime_config({"katib-config.yaml": runtime}))
+    assert "required value for image configuration of algorithm name: random" in found
+
+
+def test_without_a_collector_image_the_kind_is_refused() -> None:
+    (found,) = errors_of(config=EMPTY_CONFIG)
+    assert "failed to find metrics collector config for kind: StdOut" in found
+
+
+def test_under_katibs_name_a_foreign_kind_is_only_warned_about() -> None:
+    seen = context({}, trial_resources=("PyTorchJob.v1.kubeflow.org",), strict_kinds=False)
+    findings = validate_experiment(fake(), None, seen)
+    assert findings.errors == []
+    assert "start kfx with --trial-resources Job.v1.batch" in findings.warnings[0]
+
+
+def test_what_a_trial_parameter_lacks_is_named_with_what_there_is() -> None:
+    document = change(load("base.yaml"), {"/spec/trialTemplate/trialParameters/1/name": "moment"})
+    _, findings = judge(document, context({}))
+    assert "holds no ${trialParameters.moment} (still unfilled there: ${trialParameters.momentum})" in str(
+        findings.errors[0]
+    )
+
+
+def test_a_placeholder_that_nothing_declares_is_named_with_the_declared() -> None:
+    pointer = "/spec/trialTemplate/trialSpec/spec/template/spec/containers/0/command/4"
+    _, findings = judge(change(load("base.yaml"), {pointer: "${trialParameters.depth}"}), context({}))
+    assert "nothing declares ${trialParameters.depth}" in str(findings.errors[0])
+    assert "use one of those there: learningRate, momentum" in str(findings.errors[0])
+
+
+def test_a_misspelt_field_of_a_job_is_told_the_nearest() -> None:
+    pointer = "/spec/trialTemplate/trialSpec/spec/backofLimit"
+    _, findings = judge(change(load("base.yaml"), {pointer: 1}), context({}))
+    assert "unknown field spec.backofLimit; did you mean backoffLimit?" in str(findings.errors[0])
+
+
+def test_several_errors_stand_in_brackets_and_equal_ones_once() -> None:
+    _, findings = judge(change(load("base.yaml"), {"/spec/maxTrialCount": 0}), context({}))
+    text = aggregate([*findings.errors, *findings.errors])
+    assert text.startswith("[spec.maxTrialCount: Invalid value: 0: must be greater than 0")
+    assert text.count("spec.parallelTrialCount") == 1
+    assert text.endswith("]")
+
+
+def test_a_name_and_an_algorithm_must_fit_a_dns_label_together() -> None:
+    name = "an-algorithm-with-a-long-name"
+    document = change(load("base.yaml"), {"/spec/algorithm/algorithmName": name, "/metadata/name": "a" * 40})
+    found, _ = judge(document, context({}, algorithms=(name,)))
+    assert found == [f'I metadata.name "{"a" * 40}"']
+
+
+def test_a_value_that_is_shown_is_cut() -> None:
+    document = change(load("base.yaml"), {"/metadata/name": "a" * 5000})
+    _, findings = judge(document, context({}))
+    assert len(str(findings.errors[0])) < 1300
