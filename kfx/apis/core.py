@@ -1,5 +1,6 @@
 """The core group, as far as it is read."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from kfx.kube.model import Condition, KubeObject, Model
@@ -41,3 +42,10 @@ class Pod(KubeObject, kw_only=True):
 
     resource: ClassVar[Resource] = Resource("", "v1", "pods", "Pod")
     status: PodStatus = PodStatus()
+
+
+class ConfigMap(KubeObject, kw_only=True):
+    """Named texts."""
+
+    resource: ClassVar[Resource] = Resource("", "v1", "configmaps", "ConfigMap")
+    data: Mapping[str, str] | None = None

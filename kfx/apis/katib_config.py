@@ -1,20 +1,12 @@
-"""KatibConfig, ``config.kubeflow.org/v1beta1``, as far as it is read at run time, and its ConfigMap."""
+"""KatibConfig, ``config.kubeflow.org/v1beta1``, as far as it is read at run time."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
-from kfx.kube.model import KubeObject, Model
-from kfx.kube.resource import Resource
+from kfx.kube.model import Model
 
 API_VERSION = "config.kubeflow.org/v1beta1"
 KIND = "KatibConfig"
-
-
-class ConfigMap(KubeObject, kw_only=True):
-    """core/v1 ConfigMap: named texts."""
-
-    resource: ClassVar[Resource] = Resource("", "v1", "configmaps", "ConfigMap")
-    data: Mapping[str, str] | None = None
 
 
 class ResourceRequirements(Model, kw_only=True):

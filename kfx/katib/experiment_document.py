@@ -36,6 +36,12 @@ def decode_experiment(document: Mapping[str, Any]) -> Experiment:
     return found
 
 
+def is_being_deleted(document: Mapping[str, Any]) -> bool:
+    """Whether the object only waits for its finalizers, whose removal nothing must stand in the way of."""
+    metadata = document.get("metadata")
+    return isinstance(metadata, Mapping) and metadata.get("deletionTimestamp") is not None
+
+
 def drop_nulls(document: Mapping[str, Any]) -> dict[str, Any]:
     """The document without members that are ``null``, save inside the trial's own template."""
     return {

@@ -39,3 +39,24 @@ class Resource:
 
     def __str__(self) -> str:
         return f"{self.plural}.{self.group}" if self.group else self.plural
+
+
+def guess_resource(api_version: str, kind: str) -> Resource:
+    """The resource of a kind named in an owner reference, its plural by the rules of English.
+
+    Namespaced, as owners of namespaced objects nearly always are. Raises :class:`ValueError` for an
+    ``apiVersion`` of more than two parts. (apimachinery ``meta.UnsafeGuessKindToResource``.)
+    """
+    group, _, version = api_version.rpartition("/")
+    if not version or not kind or "/" in group:
+        raise ValueError(f"{api_version!r} {kind!r} names no kind; expected group/version and a kind")
+    singular = kind.lower()
+    if singular.endswith("endpoints"):
+        plural = singular
+    elif singular.endswith("s"):
+        plural = f"{singular}es"
+    elif singular.endswith("y"):
+        plural = f"{singular[:-1]}ies"
+    else:
+        plural = f"{singular}s"
+    return Resource(group, version, plural, kind)

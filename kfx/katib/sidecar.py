@@ -1,0 +1,156 @@
+"""The container that collects a trial's metrics, and where it finds them. Pure."""
+
+import posixpath
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kfx.apis.common import FileSystemPath
+from kfx.apis.katib_config import MetricsCollectorEntry
+from kfx.apis.trial import Trial
+from kfx.kube.model import to_builtins
+
+STD_OUT_FILE = "/var/log/katib/metrics.log"
+METRICS_VOLUME = "metrics-volume"
+WRAPPED_KINDS = ("StdOut", "File", "TensorFlowEvent")
+OWN_COMMAND = ("kfx", "metrics-collector")
+
+
+class InjectionError(Exception):
+    """The pod cannot be given its collector; the message names container or field, and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsPlace:
+    """``path`` is what the collector reads, ``directory`` is mounted in it and in the training container."""
+
+    path: str
+    directory: str
+
+
+def collector_kind(trial: Trial) -> str:
+    """The kind of the trial's collector, ``""`` where none is named."""
+    collector = trial.spec.metrics_collector.collector
+    return collector.kind if collector is not None else ""
+
+
+def collector_name(trial: Trial) -> str:
+    """The collecting container's name."""
+    kind = collector_kind(trial)
+    if kind == "Custom":
+        return str(custom_container(trial).get("name") or "")
+    return "metrics-logger-and-collector" if kind in ("StdOut", "File") else "metrics-collector"
+
+
+def custom_container(trial: Trial) -> Mapping[str, Any]:
+    """The user's own collector. Raises :class:`InjectionError`."""
+    collector = trial.spec.metrics_collector.collector
+    if collector is None or collector.custom_collector is None:
+        raise InjectionError(
+            f"Trial {trial.metadata.name}: spec.metricsCollector.collector.customCollector is missing; "
+            "a collector of kind Custom needs its container there"
+        )
+    return collector.custom_collector
+
+
+def metrics_place(trial: Trial) -> MetricsPlace | None:
+    """Where the metrics lie, ``None`` for kinds without files. Raises :class:`InjectionError`."""
+    kind = collector_kind(trial)
+    source = trial.spec.metrics_collector.source
+    given = source.file_system_path if source is not None else None
+    if kind == "StdOut":
+        return _beside(STD_OUT_FILE)
+    if kind == "Custom":
+        if given is None or not given.path:
+            return None
+        return _beside(given.path) if given.kind == "File" else MetricsPlace(given.path, given.path)
+    if kind not in ("File", "TensorFlowEvent"):
+        return None
+    path = (given or FileSystemPath()).path
+    if not path:
+        raise InjectionError(
+            f"Trial {trial.metadata.name}: spec.metricsCollector.source.fileSystemPath.path is missing; "
+            f"a collector of kind {kind} needs it"
+        )
+    return _beside(path) if kind == "File" else MetricsPlace(path, path)
+
+
+def _beside(path: str) -> MetricsPlace:
+    return MetricsPlace(path, posixpath.dirname(path) or ".")
+
+
+def compose_sidecar(
+    trial: Trial, entry: MetricsCollectorEntry, args: list[str], security: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """The container without its volume mount; ``args`` are those of :func:`collector_args`."""
+    found: dict[str, Any] = {
+        "name": collector_name(trial),
+        "image": entry.image,
+        "imagePullPolicy": entry.image_pull_policy,
+        "args": args,
+        "resources": to_builtins(entry.resources),
+    }
+    if security is not None:
+        found["securityContext"] = dict(security)
+    return found
+
+
+def collector_args(
+    trial: Trial,
+    entry: MetricsCollectorEntry,
+    *,
+    db_manager_address: str,
+    early_stopping_address: str,
+) -> list[str]:
+    """Flags and values in Katib's order (``getMetricsCollectorArgs``). Raises :class:`InjectionError`."""
+    spec, kind = trial.spec, collector_kind(trial)
+    if spec.objective is None:
+        raise InjectionError(
+            f"Trial {trial.metadata.name}: spec.objective is missing, nobody knows which metric to collect; "
+            "delete the Trial, the Experiment makes a new one"
+        )
+    metrics = ";".join([spec.objective.objective_metric_name, *spec.objective.additional_metric_names])
+    args = ["-t", trial.metadata.name, "-m", metrics, "-o-type", spec.objective.type]
+    args += ["-s-db", db_manager_address]
+    place, source = metrics_place(trial), spec.metrics_collector.source
+    if place is not None:
+        args += ["-path", place.path]
+    if source is not None and source.filter is not None and source.filter.metrics_format:
+        args += ["-f", ";".join(source.filter.metrics_format)]
+    if kind == "StdOut":
+        args += ["-format", "TEXT"]
+    elif kind == "File" and source is not None and source.file_system_path is not None:
+        args += ["-format", source.file_system_path.format]
+    if entry.wait_all_processes is not None:
+        args += ["-w", str(entry.wait_all_processes).lower()]
+    for rule in spec.early_stopping_rules:
+        args += ["-stop-rule", f"{rule.name};{rule.value};{rule.comparison};{rule.start_step}"]
+    if spec.early_stopping_rules:
+        args += ["-s-earlystop", early_stopping_address]
+    return args
+
+
+def own_security_context(primary: Mapping[str, Any], pod_spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A restricted context for kfx's own collector, as the user of what it handles.
+
+    That is the primary container's user as far as it is stated, else root, as Katib's image runs. Without
+    these two capabilities root could neither end a process of the image's own user nor write beside its
+    files.
+    """
+    stated = {**(pod_spec.get("securityContext") or {}), **(primary.get("securityContext") or {})}
+    capabilities: dict[str, Any] = {"drop": ["ALL"]}
+    found: dict[str, Any] = {
+        "allowPrivilegeEscalation": False,
+        "capabilities": capabilities,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    user = stated.get("runAsUser", None if stated.get("runAsNonRoot") else 0)
+    if user is not None:
+        found["runAsUser"] = user
+    if "runAsGroup" in stated:
+        found["runAsGroup"] = stated["runAsGroup"]
+    if user == 0:
+        capabilities["add"] = ["DAC_OVERRIDE", "KILL"]
+    else:
+        found["runAsNonRoot"] = True
+    return found
