@@ -100,7 +100,7 @@ def test_a_parameter_may_be_the_trials_own_metadata(reference: str, value: str) 
         ),
         (
             "${trialSpec.Annotations[a]}",
-            "illegal reference of trial metadata: ${trialSpec.Annotations[a]}; failed to fetch Annotation: a; ",
+            "illegal reference of trial metadata: ${trialSpec.Annotations[a]}; failed to fetch Annotation: a",
         ),
         (
             "${trialSpec.Labels}",

@@ -1,0 +1,196 @@
+"""What a pod of a trial gets, against the contract's table P1 to P22 and cases of our own."""
+
+from pathlib import Path
+from typing import Any
+
+import jsonpatch
+import msgspec
+import pytest
+import yaml
+
+from kfx.apis.suggestion import Suggestion
+from kfx.apis.trial import Trial
+from kfx.katib.experiment_document import drop_nulls
+from kfx.katib.injection import InjectionSettings, inject, needs_collector
+from kfx.katib.katib_config import parse_runtime_config
+from kfx.katib.sidecar import InjectionError
+from tests.experiment_cases import change, expected
+
+FOLDER = Path(__file__).parents[2] / "golden" / "injection"
+BASE = yaml.safe_load((FOLDER / "base.yaml").read_text(encoding="utf-8"))
+CASES = yaml.safe_load((FOLDER / "cases.yaml").read_text(encoding="utf-8"))
+
+
+def settings(case: dict[str, Any]) -> InjectionSettings:
+    return InjectionSettings(
+        db_manager_address="katib-db-manager.kubeflow:6789",
+        collector_image="kfx:1",
+        early_stopping_address=case.get("early_stopping", ""),
+        inject_security_context=case.get("inject_security_context", False),
+    )
+
+
+def pod_of(case: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = change(BASE["pod"], case.get("pod", {}), case.get("remove", ()))
+    return found
+
+
+def trial_of(case: dict[str, Any]) -> Trial:
+    document = drop_nulls(change(BASE["trial"], case.get("trial", {})))
+    return msgspec.json.decode(msgspec.json.encode(document), type=Trial)
+
+
+def operations(case: dict[str, Any], pod: dict[str, Any]) -> list[dict[str, Any]]:
+    changes = case.get("suggestion", {})
+    suggestion = (
+        None
+        if changes is None
+        else msgspec.convert(change(BASE["suggestion"], changes), Suggestion, strict=True)
+    )
+    config = parse_runtime_config({"katib-config.yaml": case.get("config", BASE["config"])})
+    return inject(pod, trial_of(case), suggestion=suggestion, config=config, settings=settings(case))
+
+
+def injected(case: dict[str, Any]) -> dict[str, Any]:
+    pod = pod_of(case)
+    found: dict[str, Any] = jsonpatch.apply_patch(pod, operations(case, pod))
+    return found
+
+
+def mount(entry: dict[str, Any]) -> str:
+    parts = (entry["name"], entry["mountPath"], entry.get("subPath"))
+    return " ".join(part for part in parts if part)
+
+
+def volume(entry: dict[str, Any]) -> str:
+    claim = entry.get("persistentVolumeClaim", {}).get("claimName")
+    return f"{entry['name']} {claim}" if claim else str(entry["name"])
+
+
+def view(pod: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+    """The parts of a pod that the table speaks of."""
+    containers = pod["spec"]["containers"]
+    main = next((item for item in containers if item["name"] == "main"), containers[0])
+    last = containers[-1]
+    parts = {
+        "names": [item["name"] for item in containers],
+        "args": " ".join(last.get("args") or ()),
+        "shell": main.get("command"),
+        "script": " ".join(main.get("args") or ()),
+        "mounts": {
+            item["name"]: [mount(entry) for entry in item.get("volumeMounts") or ()] for item in containers
+        },
+        "volumes": [volume(entry) for entry in pod["spec"].get("volumes") or ()],
+        "share": pod["spec"].get("shareProcessNamespace"),
+        "labels": pod["metadata"].get("labels"),
+        "env": [entry["name"] for entry in main.get("env") or ()],
+        "sidecar": {key: last.get(key) for key in wanted.get("sidecar", ())},
+        "team": pod["metadata"].get("labels", {}).get("team"),
+        "unheardOf": main.get("unheardOf"),
+    }
+    return {key: parts[key] for key in wanted}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["id"]))
+def test_a_pod_is_changed_as_the_contract_says(case: dict[str, Any]) -> None:
+    wanted = expected(case)
+    if "denied" in wanted:
+        assert wanted["denied"] == 400
+        with pytest.raises(InjectionError):
+            injected(case)
+        return
+    assert view(injected(case), wanted) == wanted
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if "denied" not in expected(case)], ids=lambda case: str(case["id"])
+)
+def test_a_pod_that_was_here_before_is_left_alone(case: dict[str, Any]) -> None:
+    assert operations(case, injected(case)) == []
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if "denied" not in expected(case)], ids=lambda case: str(case["id"])
+)
+def test_nothing_is_ever_removed(case: dict[str, Any]) -> None:
+    pod = pod_of(case)
+    assert {operation["op"] for operation in operations(case, pod)} <= {"add"}
+
+
+def test_the_trials_name_comes_from_its_label() -> None:
+    (variable,) = injected({})["spec"]["containers"][0]["env"]
+    path = "metadata.labels['katib.kubeflow.org/trial']"
+    assert variable == {"name": "KATIB_TRIAL_NAME", "valueFrom": {"fieldRef": {"fieldPath": path}}}
+
+
+def test_an_address_for_early_stopping_replaces_katibs_service() -> None:
+    rules = {"/spec/earlyStoppingRules": [{"name": "loss", "value": "2", "comparison": "less"}]}
+    pod = injected({"trial": rules, "early_stopping": "katib-db-manager.kubeflow:6788"})
+    assert pod["spec"]["containers"][1]["args"][-2:] == ["-s-earlystop", "katib-db-manager.kubeflow:6788"]
+
+
+def test_a_refusal_names_the_container_and_the_remedy() -> None:
+    with pytest.raises(InjectionError) as caught:
+        injected({"remove": ["/spec/containers/0/command"]})
+    assert str(caught.value).startswith(
+        "container main of Trial exp-aaaa cannot be wrapped: it has no command; set command"
+    )
+    with pytest.raises(InjectionError) as caught:
+        injected({"pod": {"/spec/containers/0/name": "worker"}})
+    assert "unable to find primary container main of Trial exp-aaaa in pod containers: worker; " in str(
+        caught.value
+    )
+
+
+def test_a_file_collector_without_a_path_is_refused() -> None:
+    with pytest.raises(InjectionError, match=r"fileSystemPath\.path is missing"):
+        injected({"trial": {"/spec/metricsCollector": {"collector": {"kind": "File"}}}})
+
+
+def test_a_custom_collector_without_a_container_is_refused() -> None:
+    with pytest.raises(InjectionError, match="customCollector is missing"):
+        injected({"trial": {"/spec/metricsCollector": {"collector": {"kind": "Custom"}}}})
+
+
+def test_labels_with_slashes_and_tildes_are_set() -> None:
+    assert injected({"trial": {"/metadata/labels": {"a~b": "c"}}})["metadata"]["labels"]["a~b"] == "c"
+
+
+@pytest.mark.parametrize(
+    ("labels", "found", "primary"),
+    [
+        ({"a": "1", "b": "2"}, {"a": "1", "b": "2", "c": "3"}, True),
+        ({"a": "1", "b": "2"}, {"a": "1"}, False),
+        ({"a": "1"}, {"a": "2"}, False),
+        ({}, {}, True),
+    ],
+)
+def test_a_primary_pod_has_all_the_labels(
+    labels: dict[str, str], found: dict[str, str], primary: bool
+) -> None:
+    trial = trial_of({"trial": {"/spec/primaryPodLabels": labels}})
+    assert needs_collector(pod_of({"pod": {"/metadata/labels": found}}), trial) is primary
+
+
+@pytest.mark.parametrize(
+    ("pod", "container", "expected_part"),
+    [
+        ({}, {}, {"runAsUser": 0, "capabilities": {"drop": ["ALL"], "add": ["DAC_OVERRIDE", "KILL"]}}),
+        ({"runAsUser": 5}, {"runAsUser": 6}, {"runAsUser": 6, "runAsNonRoot": True}),
+        ({"runAsNonRoot": True}, {}, {"runAsNonRoot": True}),
+        ({"runAsUser": 5, "runAsGroup": 7}, {}, {"runAsUser": 5, "runAsGroup": 7, "runAsNonRoot": True}),
+    ],
+)
+def test_kfxs_own_collector_runs_as_the_training_does(
+    pod: dict[str, Any], container: dict[str, Any], expected_part: dict[str, Any]
+) -> None:
+    case = {
+        "config": "{runtime: {metricsCollectors: [{kind: StdOut, image: 'kfx:1'}]}}",
+        "pod": {"/spec/securityContext": pod, "/spec/containers/0/securityContext": container},
+    }
+    assert injected(case)["spec"]["containers"][1]["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+        **expected_part,
+    }
