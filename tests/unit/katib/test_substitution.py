@@ -78,6 +78,12 @@ def test_a_value_that_holds_a_placeholder_is_not_expanded_again() -> None:
     assert found == {"kind": "Job", "a": '"${trialParameters.y}', "b": '"1'}
 
 
+def test_a_harmless_value_that_names_a_treated_one_stays_too() -> None:
+    text = compact_json({"kind": "Job", "a": "${trialParameters.x}", "b": "${trialParameters.y}"})
+    found = substitute(text, {"x": "${trialParameters.y}", "y": '"1'})
+    assert found == {"kind": "Job", "a": "${trialParameters.y}", "b": '"1'}
+
+
 def test_a_placeholder_of_another_name_stays() -> None:
     text = compact_json({"kind": "Job", "a": "${trialParameters.x} ${trialParameters.y}"})
     assert substitute(text, {"x": "1"}) == {"kind": "Job", "a": "1 ${trialParameters.y}"}

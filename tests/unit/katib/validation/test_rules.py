@@ -188,3 +188,16 @@ def test_a_value_that_is_shown_is_cut() -> None:
     document = change(load("base.yaml"), {"/metadata/name": "a" * 5000})
     _, findings = judge(document, context({}))
     assert len(str(findings.errors[0])) < 1300
+
+
+def test_a_bad_expression_is_not_written_to_the_log(capfd: pytest.CaptureFixture[str]) -> None:
+    file = {"collector": {"kind": "File"}, "source": {"filter": {"metricsFormat": ["["]}}}
+    judge(change(load("base.yaml"), {"/spec/metricsCollectorSpec": file}), context({}))
+    assert capfd.readouterr().err == ""
+
+
+def test_a_hostile_expression_is_judged_at_once() -> None:
+    hostile = "(" * 5000 + ")" * 5000
+    file = {"collector": {"kind": "File"}, "source": {"filter": {"metricsFormat": ["(a+)+$(b)", hostile]}}}
+    found, _ = judge(change(load("base.yaml"), {"/spec/metricsCollectorSpec": file}), context({}))
+    assert len(found) == 1
