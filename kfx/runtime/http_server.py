@@ -27,6 +27,7 @@ Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 MIB = 1024 * 1024
 NEVER = float("inf")
 SWEEP_INTERVAL = 0.5
+ACCEPT_PAUSE = 1.0
 LINGER = 1.0
 """Seconds in which a refused body is still taken in and dropped, so that the refusal can be read."""
 
@@ -86,7 +87,11 @@ class BodyBudget:
 
 
 class Connection(web.RequestHandler):
-    """One client's connection. ``deadline``: when, by the loop's clock, it must have done what it is at."""
+    """One client's connection.
+
+    ``deadline``: when, by the loop's clock, it must have done what it is at. ``in_request``: between the
+    first byte of a request and the last of its answer. ``handed_over``: a transport owns the socket.
+    """
 
     def __init__(self, server: "HttpServer", requests: web.Server, address: str) -> None:
         self._limits = server.limits
@@ -101,7 +106,8 @@ class Connection(web.RequestHandler):
         self.address = address
         self._server = server
         self._link: asyncio.Transport | None = None
-        self._in_request = False
+        self.in_request = False
+        self.handed_over = False
         self.deadline = NEVER
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -127,7 +133,7 @@ class Connection(web.RequestHandler):
         try:
             return await super().finish_response(request, resp, start_time)
         finally:
-            self._in_request = False
+            self.in_request = False
             self.deadline = NEVER
 
     def handle_error(
@@ -144,10 +150,15 @@ class Connection(web.RequestHandler):
         response.force_close()
         return response
 
+    @property
+    def is_made(self) -> bool:
+        """Whether the handshake is done and the connection not lost."""
+        return self._link is not None
+
     def request_begun(self) -> None:
         """Start the request's clock, if it is not running."""
-        if not self._in_request:
-            self._in_request = True
+        if not self.in_request:
+            self.in_request = True
             self._allow(self._limits.request)
 
     def request_read(self) -> None:
@@ -247,6 +258,7 @@ class HttpServer:
                     self._bound = None
                     accepting.cancel()
                     listener.close()
+                    await asyncio.wait([accepting])
                     await self._finish(requests)
                     sweeping.cancel()
         finally:
@@ -265,25 +277,46 @@ class HttpServer:
 
     async def _accept(self, listener: socket.socket, requests: web.Server) -> None:
         loop = asyncio.get_running_loop()
+        exhausted = asyncio.Event()
         async with asyncio.TaskGroup() as handshakes:
             while True:
+                loop.add_reader(listener, self._accept_one, listener, requests, handshakes, exhausted)
                 try:
-                    client, peer = await loop.sock_accept(listener)
-                except OSError as failed:
-                    # out of descriptors, mostly: the connection waits in the backlog meanwhile
-                    log.warning("cannot accept a connection", flag=self._flag, error=failed.strerror)
-                    await asyncio.sleep(1)
-                    continue
-                address = peer[0]
-                if self._is_full(address):
-                    self.refused("full")
-                    client.close()
-                    continue
-                connection = Connection(self, requests, address)
-                self._open.add(connection)
-                self._by_address[address] += 1
-                self._all_gone.clear()
-                handshakes.create_task(self._open_connection(connection, client))
+                    await exhausted.wait()
+                finally:
+                    loop.remove_reader(listener)
+                exhausted.clear()
+                await asyncio.sleep(ACCEPT_PAUSE)
+
+    def _accept_one(
+        self,
+        listener: socket.socket,
+        requests: web.Server,
+        handshakes: asyncio.TaskGroup,
+        exhausted: asyncio.Event,
+    ) -> None:
+        """Not a coroutine: one cancelled between accepting and going on would lose the connection."""
+        try:
+            client, peer = listener.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return
+        except OSError as failed:
+            # out of descriptors, mostly: connections wait in the backlog meanwhile
+            log.warning("cannot accept connections", flag=self._flag, error=failed.strerror)
+            exhausted.set()
+            return
+        client.setblocking(False)
+        address = peer[0]
+        if self._is_full(address):
+            self.refused("full")
+            client.close()
+            return
+        connection = Connection(self, requests, address)
+        self._open.add(connection)
+        self._by_address[address] += 1
+        self._all_gone.clear()
+        opening = handshakes.create_task(self._open_connection(connection, client))
+        opening.add_done_callback(lambda _: self._opened(connection, client))
 
     def _is_full(self, address: str) -> bool:
         if len(self._open) >= self.limits.connections:
@@ -291,6 +324,7 @@ class HttpServer:
         return self._by_address.get(address, 0) >= self.limits.per_address
 
     async def _open_connection(self, connection: Connection, client: socket.socket) -> None:
+        connection.handed_over = True
         within = self.limits.handshake if self._tls else None
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
@@ -303,10 +337,13 @@ class HttpServer:
         except OSError:
             # counted, not logged: anybody can send garbage, as often as they like
             self.refused("handshake")
+
+    def _opened(self, connection: Connection, client: socket.socket) -> None:
+        """Also where the task was cancelled before its first step."""
+        if not connection.handed_over:
+            client.close()
+        if not connection.is_made:
             self.forget(connection)
-        except asyncio.CancelledError:
-            self.forget(connection)
-            raise
 
     async def _sweep(self) -> None:
         """Drop the slow, never late: one look at all costs less than a timer for each request."""
@@ -320,6 +357,10 @@ class HttpServer:
                     connection.abort()
 
     async def _finish(self, requests: web.Server) -> None:
+        for connection in list(self._open):
+            if not connection.in_request:
+                # aiohttp would wait for one whose task has not had its first step
+                connection.force_close()
         try:
             requests.pre_shutdown()
             await requests.shutdown(self.limits.grace)

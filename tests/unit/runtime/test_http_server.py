@@ -1,6 +1,7 @@
 """The bounds of the HTTP server under all the others, on plain connections."""
 
 import asyncio
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -133,6 +134,27 @@ async def test_a_failure_of_the_handler_is_a_bare_500() -> None:
     async with serving(Limits()) as served:
         answer = await get(served.server.bound[1], "/broken")
     assert (answer.status, answer.body) == (500, b"500\n")
+
+
+async def test_a_connection_accepted_as_the_server_ends_is_closed() -> None:
+    clients = []
+    for turns in range(6):
+        async with serving(Limits()) as served:
+            client = socket.create_connection(served.server.bound)
+            clients.append(client)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+    for client in clients:
+        with client:
+            client.settimeout(20)
+            assert closed_by_the_other_side(client)
+
+
+def closed_by_the_other_side(client: socket.socket) -> bool:
+    try:
+        return client.recv(1) == b""
+    except ConnectionResetError:
+        return True
 
 
 async def test_at_the_end_no_connection_is_left() -> None:
