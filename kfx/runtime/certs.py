@@ -246,6 +246,9 @@ class SelfSigned:
                 stored = await self._store.read(now=now)
                 if stored.pair is not None and now < stored.pair.renew_at:
                     return stored.pair
+                if stored.pair is not None and self._pair is None:
+                    # the bundles trust it already, and do not know its successor yet
+                    self._present(stored.pair)
                 candidate = self._candidate(stored, now)
                 await self._store.write(candidate, stored)
             except Outrun:

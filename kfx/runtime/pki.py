@@ -61,6 +61,7 @@ def issue(
     ECDSA P-256. Valid from an hour ago until ``now + lifetime``. The authority's key exists only here and is
     dropped, so that nobody can sign a second certificate with it.
     """
+    now = now.replace(microsecond=0)  # certificates know whole seconds only
     valid = (now - SKEW, now + lifetime)
     authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     issuer = x509.Name(
