@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -16,6 +16,7 @@ from hack.run.remote import run_remote
 from hack.run.steps import Steps
 from kfx.kube.credentials import CredentialsError
 from kfx.kube.errors import ApiError, TransportError
+from kfx.runtime.controller import leaves
 from kfx.runtime.log import configure_logging
 
 INTERRUPTED = 130
@@ -36,15 +37,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         if others or not expected:
             raise
         return tell(console, list(leaves(expected)))
-
-
-def leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    """The errors in a group of groups."""
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from leaves(error)
-        else:
-            yield error
 
 
 def tell(console: Console, errors: Sequence[BaseException]) -> int:

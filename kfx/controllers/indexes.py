@@ -11,6 +11,7 @@ from kfx.runtime.store import IndexFunc
 
 BY_EXPERIMENT = "experiment"
 BY_TRIAL = "trial"
+BY_NAME = "name"
 TRIAL_PODS = LABEL_TRIAL
 """The label selector of the pods that the pod webhook has taken for a trial's."""
 
@@ -18,6 +19,11 @@ TRIAL_PODS = LABEL_TRIAL
 def by_experiment(trial: Trial) -> Iterable[str]:
     """The experiment that the trial's label names, as ``namespace/name``."""
     return _labelled(trial, LABEL_EXPERIMENT)
+
+
+def by_name(trial: Trial) -> Iterable[str]:
+    """The trial's name in any namespace, as services know it that are told no namespace."""
+    return (trial.metadata.name,)
 
 
 def by_trial(pod: Pod) -> Iterable[str]:
@@ -31,7 +37,7 @@ def trial_of_pod(pod: Pod) -> Iterable[Request]:
     return (Request(pod.metadata.namespace, name),) if name else ()
 
 
-TRIAL_INDEXERS: Mapping[str, IndexFunc[Trial]] = {BY_EXPERIMENT: by_experiment}
+TRIAL_INDEXERS: Mapping[str, IndexFunc[Trial]] = {BY_EXPERIMENT: by_experiment, BY_NAME: by_name}
 POD_INDEXERS: Mapping[str, IndexFunc[Pod]] = {BY_TRIAL: by_trial}
 
 

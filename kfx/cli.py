@@ -1,0 +1,95 @@
+"""From the command line to an exit status.
+
+``kfx [flags]`` runs the controllers; ``kfx metrics-collector`` runs beside a training container. Nothing
+heavy is imported before the flags are known to be good.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+
+from kfx import __version__
+from kfx.config import FLAGS, Config, load_config
+from kfx.flags import FlagError, HelpRequested, usage
+
+COMMANDS = {
+    "metrics-collector": "read a training container's metrics and report them",
+    "version": "print the version",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run what ``argv`` asks for and return the exit status.
+
+    0: ended as asked. 1: a failure, named in the log. 2: the command line was wrong.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["metrics-collector"]:
+        from kfx import collector  # noqa: PLC0415 — the collector must not pay for the controllers
+
+        return collector.main(words[1:])
+    if words[:1] == ["version"]:
+        sys.stdout.write(f"kfx {__version__}\n")
+        return 0
+    try:
+        config = load_config(words)
+    except HelpRequested:
+        sys.stdout.write(usage("kfx", FLAGS, commands=COMMANDS))
+        return 0
+    except FlagError as error:
+        sys.stderr.write(f"{error}\n{usage('kfx', FLAGS, commands=COMMANDS)}")
+        return 2
+    return _run(config)
+
+
+def _run(config: Config) -> int:
+    import uvloop  # noqa: PLC0415 — `kfx --help` does without
+
+    from kfx.build import serve  # noqa: PLC0415
+    from kfx.runtime.log import configure_logging  # noqa: PLC0415
+
+    configure_logging(level=config.log_level, format=config.log_format)
+    stop = asyncio.Event()
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_until_signalled(lambda: serve(config, stop), stop))
+    except BaseException as failure:  # noqa: BLE001 — the last line of the process: named, then a status
+        return _report(failure, stopping=stop.is_set())
+    return 0
+
+
+async def _until_signalled(work: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
+    """SIGTERM or SIGINT sets ``stop``; the second one ends the process where it stands."""
+
+    def interrupt() -> None:
+        if stop.is_set():
+            os._exit(1)
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, interrupt)
+    await work()
+
+
+def _report(failure: BaseException, *, stopping: bool) -> int:
+    """One log line for each cause; those a person can mend come without a traceback."""
+    from kfx.build import FORESEEN  # noqa: PLC0415
+    from kfx.runtime.controller import leaves  # noqa: PLC0415
+    from kfx.runtime.leader import LeadershipLost  # noqa: PLC0415
+    from kfx.runtime.log import get_logger  # noqa: PLC0415
+
+    log = get_logger("kfx")
+    if stopping and isinstance(failure, TimeoutError):
+        log.warning("stopped; work in hand was cut off, whoever leads next does it again")
+        return 0
+    for cause in leaves(failure):
+        if isinstance(cause, LeadershipLost):
+            log.error("stopped: another replica may lead now", error=str(cause))
+        elif isinstance(cause, FORESEEN):
+            log.error("cannot run", error=str(cause))
+        else:
+            log.error("stopped by a defect", error=f"{type(cause).__name__}: {cause}", exc_info=cause)
+    return 1
