@@ -89,6 +89,9 @@ class Unstructured(KubeObject, kw_only=True):
     kind: str
     raw: bytes
 
+    def __str__(self) -> str:
+        return f"{self.kind} {self.metadata.namespace}/{self.metadata.name}"
+
     def document(self) -> dict[str, Any]:
         """The whole object, decoded anew at each call, so the caller may change it."""
         found: dict[str, Any] = msgspec.json.decode(self.raw)

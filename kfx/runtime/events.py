@@ -28,6 +28,7 @@ FLUSH_WITHIN = 2.0  # seconds for what is queued when the process stops
 
 
 def utc_now() -> datetime:
+    """Now, with its time zone."""
     return datetime.now(UTC)
 
 

@@ -76,7 +76,10 @@ def test_one_variable_carries_flags_and_the_command_line_wins():
         ({"KATIB_CORE_NAMESPACE": "katib"}, "katib-db-manager.katib:6789"),
         ({"KATIB_DB_MANAGER_SERVICE_NAMESPACE": ""}, "katib-db-manager:6789"),
         ({"KATIB_DB_MANAGER_SERVICE_NAMESPACE": "db"}, "katib-db-manager.db:6789"),
-        ({"KATIB_DB_MANAGER_SERVICE_IP": "10.0.0.1", "KATIB_DB_MANAGER_SERVICE_PORT": "1"}, "10.0.0.1.kubeflow:1"),
+        (
+            {"KATIB_DB_MANAGER_SERVICE_IP": "10.0.0.1", "KATIB_DB_MANAGER_SERVICE_PORT": "1"},
+            "10.0.0.1.kubeflow:1",
+        ),
         ({"KATIB_DB_MANAGER_PORT": "tcp://10.0.0.9:6789"}, "katib-db-manager.kubeflow:6789"),
     ],
 )

@@ -46,7 +46,10 @@ def test_flags_are_read_as_go_reads_them(argv, given):
         (["--", "stray"], "unexpected argument 'stray': kfx takes flags only"),
         (["--on=maybe"], 'invalid value "maybe" for flag --on: expected true or false'),
         (["--addr=80"], 'invalid value "80" for flag --addr: expected host:port, :port, or "0" for off'),
-        (["--addr=::1:80"], 'invalid value "::1:80" for flag --addr: expected host:port, :port, or "0" for off'),
+        (
+            ["--addr=::1:80"],
+            'invalid value "::1:80" for flag --addr: expected host:port, :port, or "0" for off',
+        ),
         (["--addr=:0"], 'invalid value ":0" for flag --addr: expected a port from 1 to 65535'),
         (["--port=70000"], 'invalid value "70000" for flag --port: expected a port from 1 to 65535'),
         (["--port=-1"], 'invalid value "-1" for flag --port: expected a port from 1 to 65535'),
@@ -67,7 +70,16 @@ def test_help_can_be_asked_for(word):
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("0", 0), ("90s", 90), ("1m30s", 90), ("1.5h", 5400), (".5s", 0.5), ("100ms", 0.1), ("+2s", 2), ("1µs", 1e-6)],
+    [
+        ("0", 0),
+        ("90s", 90),
+        ("1m30s", 90),
+        ("1.5h", 5400),
+        (".5s", 0.5),
+        ("100ms", 0.1),
+        ("+2s", 2),
+        ("1µs", 1e-6),
+    ],
 )
 def test_durations_are_gos(text, seconds):
     assert parse_duration(text) == pytest.approx(seconds)

@@ -19,7 +19,9 @@ def test_a_plural_is_guessed_as_in_english(api_version: str, kind: str, resource
     assert guess_resource(api_version, kind) == resource
 
 
-@pytest.mark.parametrize(("api_version", "kind"), [("", "Pod"), ("a/b/c", "Pod"), ("v1", ""), ("apps/", "Pod")])
+@pytest.mark.parametrize(
+    ("api_version", "kind"), [("", "Pod"), ("a/b/c", "Pod"), ("v1", ""), ("apps/", "Pod")]
+)
 def test_what_names_no_kind_is_an_error(api_version: str, kind: str) -> None:
     with pytest.raises(ValueError, match="names no kind"):
         guess_resource(api_version, kind)

@@ -1,0 +1,87 @@
+"""Objects as servers write them, and as they should not be."""
+
+import json
+from typing import ClassVar
+
+import pytest
+
+from kfx.kube.decode import Undecodable, decoder_for, read_head, unstructured_decoder_for
+from kfx.kube.model import KubeObject, Model
+from kfx.kube.resource import Resource
+
+THINGS = Resource("example.org", "v1", "things", "Thing")
+
+
+class Spec(Model, kw_only=True):
+    size: int = 1
+    labels: dict[str, str] | None = None
+
+
+class Thing(KubeObject, kw_only=True):
+    resource: ClassVar[Resource] = THINGS
+    spec: Spec = Spec()
+
+
+def text(**members: object) -> bytes:
+    metadata = {"name": "n", "namespace": "ns", "resourceVersion": "5"}
+    return json.dumps({"metadata": metadata, **members}).encode()
+
+
+def test_unknown_members_are_left_out():
+    assert decoder_for(Thing)(text(spec={"size": 3, "colour": "red"}, status={})).spec == Spec(size=3)
+
+
+def test_null_counts_as_absent():
+    assert decoder_for(Thing)(text(spec={"size": None, "labels": {"a": None, "b": "c"}})).spec == Spec(
+        labels={"b": "c"}
+    )
+
+
+def test_an_undecodable_object_is_named_with_its_field():
+    with pytest.raises(Undecodable, match=r"Thing ns/n cannot be read: .*spec\.size") as caught:
+        decoder_for(Thing)(text(spec={"size": "big"}))
+    assert (caught.value.head.name, caught.value.head.resource_version) == ("n", "5")
+
+
+def test_an_object_nested_too_deeply_is_undecodable_and_still_named():
+    deep = text()[:-1] + b',"spec":' + b'{"a":' * 5000 + b"1" + b"}" * 5000 + b"}"
+    for decode in (decoder_for(Thing), unstructured_decoder_for(THINGS)):
+        with pytest.raises(Undecodable, match="Thing ns/n cannot be read: it is nested too deeply"):
+            decode(deep)
+
+
+@pytest.mark.parametrize("raw", [b"7", b"{}", b'{"metadata":7}', b'{"metadata":{"name":7}}', b"{{"])
+def test_an_object_without_readable_metadata_has_an_empty_head(raw):
+    assert read_head(raw).name == ""
+    for decode in (decoder_for(Thing), unstructured_decoder_for(THINGS)):
+        with pytest.raises(Undecodable, match=r"Thing \(no name\)"):
+            decode(raw)
+
+
+def test_an_unstructured_object_keeps_all_but_managed_fields():
+    raw = json.dumps(
+        {
+            "kind": "Thing",
+            "metadata": {"name": "n", "managedFields": [{}], "extra": 1},
+            "spec": {"x": [1, None]},
+        }
+    ).encode()
+    found = unstructured_decoder_for(THINGS)(raw)
+    assert found.document() == {
+        "apiVersion": "example.org/v1",
+        "kind": "Thing",
+        "metadata": {"name": "n", "extra": 1},
+        "spec": {"x": [1, None]},
+    }
+    assert (found.api_version, found.kind, found.metadata.name) == ("example.org/v1", "Thing", "n")
+
+
+def test_an_unstructured_object_forgives_null_metadata_members():
+    found = unstructured_decoder_for(THINGS)(
+        b'{"metadata":{"name":"n","generation":null,"labels":{"a":"b"}}}'
+    )
+    assert found.metadata.labels == {"a": "b"}
+
+
+def test_an_unstructured_object_is_named_by_its_kind():
+    assert str(unstructured_decoder_for(THINGS)(text())) == "Thing ns/n"
