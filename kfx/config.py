@@ -175,8 +175,7 @@ def _by_flag(path: str, part: Mapping[str, Any]) -> dict[str, Any]:
             values = tuple(flag.parse(text) for text in texts)
         except ValueError as error:
             raise FlagError(
-                f'invalid value "{path}" for flag --katib-config: init.controller.{key} is '
-                f'"{value}": {error}'
+                f'invalid value "{path}" for flag --katib-config: init.controller.{key} is "{value}": {error}'
             ) from None
         found[name] = values if flag.repeated else values[0]
     return found

@@ -30,8 +30,8 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 
 @pytest.fixture(scope="module")
 def kfx(platform: Platform) -> Iterator[Platform]:
-    """The platform with one kfx that is ready; afterwards it must end with status 0."""
-    process = platform.start_kfx()
+    """The platform with one kfx that is ready and not patient; afterwards it must end with status 0."""
+    process = platform.start_kfx("--metrics-wait=10s", "--image-wait=10s")
     try:
         platform.wait_until_ready()
         yield platform

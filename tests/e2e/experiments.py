@@ -21,7 +21,10 @@ def small(name: str, *, trials: int = 2, command: list[str] | None = None) -> di
     if command:
         container(manifest)["command"] = [*command, "${trialParameters.learningRate}"]
         template = manifest["spec"]["trialTemplate"]
-        template["trialParameters"] = [p for p in template["trialParameters"] if p["name"] == "learningRate"]
+        (used,) = [p for p in template["trialParameters"] if p["name"] == "learningRate"]
+        template["trialParameters"] = [used]
+        parameters = manifest["spec"]["parameters"]
+        manifest["spec"]["parameters"] = [p for p in parameters if p["name"] == used["reference"]]
     return manifest
 
 

@@ -64,11 +64,13 @@ class Platform:
         return done.stdout + done.stderr
 
     def get(self, kind: str, name: str = "", *, selector: str = "", namespace: str = NAMESPACE) -> Any:
-        """One object, or the list of those that ``selector`` picks; None for an object that is not there."""
+        """One object, None if it is not there; without a name the list of those that ``selector`` picks."""
         words = [name] if name else ["-l", selector] if selector else []
         text = self.kubectl("-n", namespace, "get", kind, *words, "-o", "json", "--ignore-not-found")
-        found = json.loads(text) if text.strip() else None
-        return found if name or found is None else found["items"]
+        if not text.strip():
+            return None if name else []
+        found = json.loads(text)
+        return found if name else found["items"]
 
     def create(self, manifest: Mapping[str, Any]) -> str:
         """The name of what was created."""

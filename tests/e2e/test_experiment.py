@@ -24,7 +24,9 @@ def test_a_random_search_ends_with_the_best_of_its_trials(kfx: Platform) -> None
 
 
 def test_every_trial_ran_one_job_whose_pod_carried_the_collector(kfx: Platform) -> None:
-    name = kfx.create(small("parts"))
+    manifest = small("parts")
+    manifest["spec"]["trialTemplate"]["retain"] = True
+    name = kfx.create(manifest)
     kfx.ended(name, timeout=180)
     trials = {t["metadata"]["name"]: t for t in kfx.get("trials", selector=f"{EXPERIMENT}={name}")}
     jobs = [j for j in kfx.get("jobs") if j["metadata"]["name"] in trials]
@@ -37,6 +39,14 @@ def test_every_trial_ran_one_job_whose_pod_carried_the_collector(kfx: Platform) 
     assert {p["metadata"]["labels"]["katib.kubeflow.org/trial"] for p in pods} == trials.keys()
     for pod in pods:
         assert "metrics-logger-and-collector" in [c["name"] for c in pod["spec"]["containers"]]
+
+
+def test_a_jobs_work_is_taken_away_once_its_trial_has_ended(kfx: Platform) -> None:
+    name = kfx.create(small("tidy", trials=1))
+    kfx.ended(name, timeout=180)
+    (trial,) = kfx.get("trials", selector=f"{EXPERIMENT}={name}")
+    job = trial["metadata"]["name"]
+    kfx.kubectl("-n", "default", "wait", "--for=delete", "job", job, "--timeout=50s")
 
 
 def test_a_deleted_experiment_takes_everything_with_it(kfx: Platform) -> None:
