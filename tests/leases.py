@@ -3,8 +3,11 @@
 import asyncio
 from dataclasses import replace
 
+import pytest
+
 from kfx.kube.errors import AlreadyExists, Conflict, TransportError
-from kfx.runtime.leader import Lease, LeaseLock
+from kfx.runtime.leader import LeaderElector, LeadershipLost, Lease, LeaseLock
+from kfx.runtime.metrics import RuntimeMetrics
 
 
 class Register:
@@ -73,3 +76,38 @@ class MemoryLock(LeaseLock):
         await asyncio.sleep(self.delay)
         if self.down or self.lose_replies:
             raise TransportError("the answer was lost")
+
+
+class Candidate:
+    """An elector with its lock; its clock is the loop's plus ``paused`` seconds."""
+
+    def __init__(self, register, name, **options):
+        self.metrics = RuntimeMetrics()
+        self.lock = MemoryLock(register, name)
+        self.paused = 0.0
+        self.elector = LeaderElector(
+            self.lock, name, metrics=self.metrics, clock=self.now, jitter=lambda: 0.0, **options
+        )
+
+    def now(self):
+        return asyncio.get_running_loop().time() + self.paused
+
+    async def acquire(self):
+        return await self.elector.acquire(asyncio.Event())
+
+    async def lead(self, seconds=1e6):
+        """Until ``seconds`` are over, or raising when leadership is lost."""
+        async with self.elector.renewing():
+            await asyncio.sleep(seconds)
+
+    async def lose(self):
+        with pytest.raises(ExceptionGroup) as caught:
+            await self.lead()
+        assert caught.group_contains(LeadershipLost)
+        with pytest.raises(LeadershipLost):
+            self.elector.check()
+
+
+def later(seconds, function, *args):
+    """Call ``function`` when ``seconds`` of the loop's time are over."""
+    asyncio.get_running_loop().call_later(seconds, function, *args)

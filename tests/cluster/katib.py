@@ -1,134 +1,37 @@
-"""The three controllers wired as the process does it, and what a node would do to their jobs."""
+"""The whole process but for its ports, and what a node would do to the jobs of trials."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry
-
-from kfx.algorithms import ALGORITHMS
 from kfx.apis.common import MetricLog
-from kfx.apis.core import Pod
-from kfx.apis.experiment import Experiment
-from kfx.apis.suggestion import Suggestion
-from kfx.apis.trial import Trial, compact
-from kfx.controllers import indexes
-from kfx.controllers.experiment import ExperimentReconciler
-from kfx.controllers.failures import FailureReporter
-from kfx.controllers.gauges import KATIB_COUNTERS, trials_gauge
-from kfx.controllers.job_finder import JobFinder
-from kfx.controllers.jobs import JobLister, parse_trial_resources
-from kfx.controllers.metrics import MetricsObserver
-from kfx.controllers.pods import PodObserver
-from kfx.controllers.suggestion import SuggestionReconciler
-from kfx.controllers.templates import TemplateReader
-from kfx.controllers.trial import TrialReconciler
+from kfx.apis.trial import Trial
+from kfx.build import Wiring, utc_now
+from kfx.config import Config, load_config
 from kfx.kube.client import Client
-from kfx.runtime.cache import Cache
-from kfx.runtime.controller import Controller
-from kfx.runtime.events import EventRecorder
-from kfx.runtime.handler import EnqueueRequestForObject, EnqueueRequestForOwner, EnqueueRequestsFromMapFunc
-from kfx.runtime.leader import AlwaysLeader
-from kfx.runtime.manager import Manager
+from kfx.kube.credentials import Credentials
+from kfx.kube.transport import Transport
 from kfx.runtime.metrics import RuntimeMetrics
-from kfx.runtime.writer import Writer
 from kfx.store.observations import ObservationStore
 from tests.katib_objects import FAILURE, JOBS, SUCCESS
+from tests.serving import new_pair, write_pair
 
 NAMESPACE = "default"
 
 
-def utc_now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-class Wiring:
-    """As the process does it, with short patience and without servers."""
-
-    def __init__(self, client: Client, store: ObservationStore, metrics: RuntimeMetrics) -> None:
-        self.client, self.store, self.metrics = client, store, metrics
-        self.cache = Cache(client, metrics=metrics)
-        self.experiments = self.cache.informer(Experiment)
-        self.suggestions = self.cache.informer(Suggestion)
-        self.trials = self.cache.informer(Trial, indexers=indexes.TRIAL_INDEXERS, transform=compact)
-        self.kinds = parse_trial_resources(["Job.v1.batch", "TFJob.v1.kubeflow.org"])
-        self.recorders: list[EventRecorder] = []
-
-    def manager(self) -> Manager:
-        experiment, suggestion, trial = self.experiment(), self.suggestion(), self.trial()
-        watch_all(self.cache, experiment, suggestion, trial)
-        self.cache.watch(Trial, trials_gauge(self.metrics.registry), trial.queue)
-        for kind in self.kinds:
-            self.cache.watch(kind, EnqueueRequestForOwner("kubeflow.org", "Trial"), trial.queue)
-        return Manager(
-            servers=[],
-            cache=self.cache,
-            elector=AlwaysLeader(),
-            controllers=[experiment, suggestion, trial],
-            background=self.recorders,
-        )
-
-    def experiment(self) -> Controller:
-        recorder, writer = self.recording("experiment-controller")
-        reconciler = ExperimentReconciler(
-            experiments=self.experiments,
-            suggestions=self.suggestions,
-            trials=self.trials,
-            templates=TemplateReader(client=self.client, core_namespace="kubeflow"),
-            writer=writer,
-            now=utc_now,
-        )
-        report = FailureReporter(self.experiments, recorder)
-        return Controller("experiment-controller", reconciler, metrics=self.metrics, report=report)
-
-    def suggestion(self) -> Controller:
-        recorder, writer = self.recording("suggestion-controller")
-        reconciler = SuggestionReconciler(
-            suggestions=self.suggestions,
-            experiments=self.experiments,
-            trials=self.trials,
-            algorithms=ALGORITHMS,
-            writer=writer,
-            now=utc_now,
-        )
-        report = FailureReporter(self.suggestions, recorder, prefix="")
-        return Controller("suggestion-controller", reconciler, metrics=self.metrics, report=report)
-
-    def trial(self) -> Controller:
-        recorder, writer = self.recording("trial-controller")
-        jobs = JobLister({kind: self.cache.dynamic(kind) for kind in self.kinds})
-        pods = self.cache.informer(Pod, indexers=indexes.POD_INDEXERS, label_selector=indexes.TRIAL_PODS)
-        reconciler = TrialReconciler(
-            trials=self.trials,
-            jobs=JobFinder(jobs=jobs, client=self.client, now=utc_now),
-            pods=PodObserver(pods=pods, clock=time.monotonic, patience=2),
-            metrics=MetricsObserver(observations=self.store, clock=time.monotonic, patience=2),
-            writer=writer,
-            recorder=recorder,
-            now=utc_now,
-        )
-        report = FailureReporter(self.trials, recorder)
-        return Controller("trial-controller", reconciler, metrics=self.metrics, report=report)
-
-    def recording(self, component: str) -> tuple[EventRecorder, Writer]:
-        recorder = EventRecorder(self.client, component)
-        self.recorders.append(recorder)
-        return recorder, Writer(self.client, recorder, self.metrics)
-
-
-def watch_all(cache: Cache, experiment: Controller, suggestion: Controller, trial: Controller) -> None:
-    itself, owner = EnqueueRequestForObject(), EnqueueRequestForOwner("kubeflow.org", "Experiment")
-    cache.watch(Experiment, itself, experiment.queue)
-    cache.watch(Trial, owner, experiment.queue)
-    cache.watch(Suggestion, owner, experiment.queue)
-    cache.watch(Suggestion, itself, suggestion.queue)
-    cache.watch(Trial, itself, trial.queue)
-    of_pod = EnqueueRequestsFromMapFunc(indexes.trial_of_pod)
-    cache.watch(Pod, of_pod, trial.queue, label_selector=indexes.TRIAL_PODS)
+def settings(folder: Path) -> Config:
+    """As the process is started, with short patience, a webhook port of its own and no other server."""
+    flags = {
+        "metrics-addr": "0", "healthz-addr": "0", "db-manager-addr": "0",
+        "cert-dir": str(folder), "sqlite-path": str(folder / "observations.db"),
+        "metrics-wait": "2s", "image-wait": "2s",
+    }  # fmt: skip
+    kinds = [f"--trial-resources={kind}" for kind in ("Job.v1.batch", "TFJob.v1.kubeflow.org")]
+    config = load_config([f"--{name}={value}" for name, value in flags.items()] + kinds, {})
+    return replace(config, webhook_port=0)
 
 
 class Platform:
@@ -209,15 +112,19 @@ def condition(document: dict[str, Any], kind: str) -> dict[str, Any] | None:
 
 
 @asynccontextmanager
-async def working(client: Client, folder: Path) -> AsyncIterator[Platform]:
-    """The controllers at work."""
-    metrics, stop = RuntimeMetrics(CollectorRegistry()), asyncio.Event()
-    for name, (text, labels) in KATIB_COUNTERS.items():
-        metrics.register_counter(name, text, labels)
-    async with ObservationStore.open(folder / "observations.db") as store, asyncio.TaskGroup() as group:
-        group.create_task(Wiring(client, store, metrics).manager().run(stop))
+async def working(client: Client, credentials: Credentials, folder: Path) -> AsyncIterator[Platform]:
+    """The process at work."""
+    write_pair(folder, new_pair())
+    stop = asyncio.Event()
+    async with (
+        ObservationStore.open(folder / "observations.db") as store,
+        Transport.open(credentials) as transport,
+        asyncio.TaskGroup() as group,
+    ):
+        wiring = Wiring(settings(folder), credentials, transport, store)
+        group.create_task(wiring.manager().run(stop))
         try:
-            yield Platform(client, store, metrics)
+            yield Platform(client, store, wiring.metrics)
         finally:
             stop.set()
 

@@ -20,12 +20,13 @@ from kfx.apis.core import Pod
 from kfx.apis.experiment import Experiment
 from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
+from kfx.build import utc_now
 from kfx.kube.client import Client
-from kfx.kube.credentials import load_credentials
+from kfx.kube.credentials import Credentials, load_credentials
 from kfx.kube.errors import NotFound
 from kfx.kube.resource import Resource
 from kfx.runtime.events import EVENTS
-from tests.cluster.katib import NAMESPACE, Platform, condition, manifest, utc_now, words, working
+from tests.cluster.katib import NAMESPACE, Platform, condition, manifest, words, working
 from tests.katib_objects import FAILURE, JOBS, SUCCESS
 
 pytestmark = [pytest.mark.cluster, pytest.mark.real_time, pytest.mark.timeout(900)]
@@ -49,8 +50,13 @@ def cluster() -> Iterator[Layout]:
 
 
 @pytest.fixture
-async def client(cluster: Layout) -> AsyncIterator[Client]:
-    async with Client.connect(load_credentials(str(cluster.kubeconfig)), user_agent="test") as client:
+def credentials(cluster: Layout) -> Credentials:
+    return load_credentials(str(cluster.kubeconfig))
+
+
+@pytest.fixture
+async def client(credentials: Credentials) -> AsyncIterator[Client]:
+    async with Client.connect(credentials, user_agent="test") as client:
         for path in sorted(CRDS.glob("*.yaml")):
             try:
                 await client.create(DEFINITIONS, yaml.safe_load(path.read_text()))
@@ -73,8 +79,8 @@ async def served(client: Client) -> None:
 
 
 @pytest.fixture
-async def platform(client: Client, tmp_path: Path) -> AsyncIterator[Platform]:
-    async with working(client, tmp_path) as platform:
+async def platform(client: Client, credentials: Credentials, tmp_path: Path) -> AsyncIterator[Platform]:
+    async with working(client, credentials, tmp_path) as platform:
         yield platform
 
 
@@ -191,13 +197,13 @@ async def test_a_job_of_somebody_else_is_neither_adopted_nor_deleted(platform: P
     await platform.client.delete(Trial.resource, NAMESPACE, "taken-1")
 
 
-async def test_a_template_that_can_never_work_ends_the_experiment(platform: Platform) -> None:
+async def test_what_no_webhook_has_refused_ends_with_the_webhooks_words(platform: Platform) -> None:
     asked = manifest("template")
     asked["spec"]["trialTemplate"]["trialParameters"][0]["reference"] = "y"
     await platform.client.create(Experiment.resource, asked, namespace=NAMESPACE)
     failed = condition(await platform.ended(Experiment, "template"), "Failed")
     assert failed is not None
-    assert failed["message"].startswith("unable to find non-meta parameter")
+    assert failed["message"].startswith('spec.trialTemplate.trialParameters[0].reference: Invalid value: "y"')
 
 
 async def test_a_deleted_trial_takes_its_metrics_along_and_comes_back(platform: Platform) -> None:
@@ -217,11 +223,13 @@ async def test_a_deleted_trial_takes_its_metrics_along_and_comes_back(platform: 
     assert await platform.store.get(name, namespace=NAMESPACE) == []
 
 
-async def test_another_process_finishes_what_a_killed_one_began(client: Client, tmp_path: Path) -> None:
-    async with working(client, tmp_path) as first:
+async def test_another_process_finishes_what_a_stopped_one_began(
+    client: Client, credentials: Credentials, tmp_path: Path
+) -> None:
+    async with working(client, credentials, tmp_path) as first:
         await client.create(Experiment.resource, manifest("moved", most=2), namespace=NAMESPACE)
         names = await first.running_trials("moved", 2)
-    async with working(client, tmp_path) as second:
+    async with working(client, credentials, tmp_path) as second:
         for name in names:
             await second.finish(name, value="0.5")
         found = await second.ended(Experiment, "moved")

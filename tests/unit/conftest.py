@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.leases import Candidate, Register
 from tests.virtual_time import VirtualTimeLoop
 
 
@@ -33,3 +34,18 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+@pytest.fixture
+def register() -> Register:
+    return Register()
+
+
+@pytest.fixture
+def a(register: Register) -> Candidate:
+    return Candidate(register, "a")
+
+
+@pytest.fixture
+def b(register: Register) -> Candidate:
+    return Candidate(register, "b")

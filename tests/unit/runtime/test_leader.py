@@ -1,3 +1,5 @@
+"""Who leads, and when: the rules of the lease."""
+
 import asyncio
 import re
 from dataclasses import replace
@@ -15,57 +17,7 @@ from kfx.runtime.leader import (
     WriteHeld,
     own_identity,
 )
-from kfx.runtime.metrics import RuntimeMetrics
-from tests.leases import MemoryLock, Register
-
-
-class Candidate:
-    """An elector with its lock; its clock is the loop's plus ``paused`` seconds."""
-
-    def __init__(self, register, name, **options):
-        self.metrics = RuntimeMetrics()
-        self.lock = MemoryLock(register, name)
-        self.paused = 0.0
-        self.elector = LeaderElector(
-            self.lock, name, metrics=self.metrics, clock=self.now, jitter=lambda: 0.0, **options
-        )
-
-    def now(self):
-        return asyncio.get_running_loop().time() + self.paused
-
-    async def acquire(self):
-        return await self.elector.acquire(asyncio.Event())
-
-    async def lead(self, seconds=1e6):
-        """Until ``seconds`` are over, or raising when leadership is lost."""
-        async with self.elector.renewing():
-            await asyncio.sleep(seconds)
-
-    async def lose(self):
-        with pytest.raises(ExceptionGroup) as caught:
-            await self.lead()
-        assert caught.group_contains(LeadershipLost)
-        with pytest.raises(LeadershipLost):
-            self.elector.check()
-
-
-@pytest.fixture
-def register():
-    return Register()
-
-
-@pytest.fixture
-def a(register):
-    return Candidate(register, "a")
-
-
-@pytest.fixture
-def b(register):
-    return Candidate(register, "b")
-
-
-def later(seconds, function, *args):
-    asyncio.get_running_loop().call_later(seconds, function, *args)
+from tests.leases import Candidate, MemoryLock, later
 
 
 async def test_the_first_candidate_leads_at_once(a, register, clock):
@@ -285,55 +237,6 @@ async def test_a_failure_keeps_the_lease(a, register):
     assert register.holder == "a"
     with pytest.raises(LeadershipLost):
         a.elector.check()
-
-
-@pytest.mark.parametrize("pause", [5, 9])
-async def test_a_pause_within_the_deadline_is_nothing(a, pause):
-    await a.acquire()
-    async with a.elector.renewing():
-        await asyncio.sleep(0.5)
-        a.paused = pause
-        a.elector.check()
-        await asyncio.sleep(30)
-        a.elector.check()
-
-
-@pytest.mark.parametrize("pause", [14, 60])
-async def test_after_a_long_pause_writes_wait_until_the_lease_is_renewed(a, register, pause):
-    await a.acquire()
-    async with a.elector.renewing():
-        await asyncio.sleep(0.5)
-        a.paused = pause
-        with pytest.raises(WriteHeld):
-            a.elector.check()
-        assert not a.elector.is_leader
-        await asyncio.sleep(2)
-        a.elector.check()
-    assert register.lease.transitions == 0
-
-
-@pytest.mark.parametrize(
-    "found",
-    [
-        pytest.param(Lease(holder="b", duration=15, transitions=1), id="led-by-another"),
-        pytest.param(Lease(holder="", duration=1, transitions=1), id="led-and-released-by-another"),
-        pytest.param(None, id="deleted"),
-    ],
-)
-async def test_after_a_long_pause_a_lease_that_was_touched_is_lost(a, register, clock, found):
-    await a.acquire()
-
-    def pause():
-        a.paused = 20.0
-        if found:
-            register.put(found)
-        else:
-            register.delete()
-
-    later(0.5, pause)
-    await a.lose()
-    assert clock == 2
-    assert register.holder == (found.holder if found else None)  # not touched again
 
 
 async def test_stop_while_waiting_for_leadership(a, b, clock):
