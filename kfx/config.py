@@ -153,7 +153,8 @@ def _read_file(path: str) -> dict[str, Any]:
     try:
         document = msgspec.yaml.decode(Path(path).read_bytes())
     except (OSError, msgspec.DecodeError) as error:
-        raise FlagError(f'invalid value "{path}" for flag --katib-config: {error}') from None
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise FlagError(f'invalid value "{path}" for flag --katib-config: {reason}') from None
     part: Any = document
     for key in ("init", "controller"):
         part = (part or {}).get(key) if isinstance(part, dict | None) else part

@@ -18,7 +18,7 @@ __all__ = ["Credentials", "CredentialsError", "load_credentials"]
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 CERTIFICATE_LIFE = 60.0  # seconds after which certificate files are looked at again
 
-log = structlog.get_logger(__name__)
+log = structlog.get_logger(logger_name="kfx.kube")
 
 
 class Credentials:

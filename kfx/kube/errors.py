@@ -93,6 +93,10 @@ class TransportError(Exception):
     """No usable answer; whether a write was performed is unknown."""
 
 
+class Unreachable(TransportError):
+    """No connection came about, so nothing was sent. The transport has logged it, once for the outage."""
+
+
 class Interrupted(TransportError):
     """The answer broke off after it had begun."""
 

@@ -15,7 +15,8 @@ import aiohttp
 from yarl import URL
 
 from kfx.kube.credentials import Credentials, CredentialsError
-from kfx.kube.errors import Interrupted, TransportError
+from kfx.kube.errors import Interrupted, TransportError, Unreachable
+from kfx.kube.outage import Outage
 
 REQUEST_TIMEOUT = 30.0  # seconds for a request, connection and retries included
 WATCH_IDLE = 70.0  # seconds of silence that end a watch; bookmarks come every 60
@@ -57,6 +58,7 @@ class Transport:
         self.credentials = credentials
         self._requests = requests
         self._watches = watches
+        self._outage = Outage(credentials.server)
 
     @classmethod
     @asynccontextmanager
@@ -87,12 +89,10 @@ class Transport:
                 server_hostname=self.credentials.server_name,
                 allow_redirects=False,
             ) as response:
+                self._outage.over()
                 return Answer(response.status, await response.read(), _retry_after(response))
-        except CredentialsError as failed:
-            raise TransportError(f"{method} {path}: {failed}") from None
-        except (aiohttp.ClientError, OSError, ValueError) as failed:
-            kind = ConnectionCut if _was_cut(failed) else TransportError
-            raise kind(f"{method} {path}: {self._describe(failed)}") from None
+        except (CredentialsError, aiohttp.ClientError, OSError, ValueError) as failed:
+            raise self._explain(f"{method} {path}", failed) from None
 
     @asynccontextmanager
     async def stream(
@@ -111,10 +111,9 @@ class Transport:
                 server_hostname=self.credentials.server_name,
                 allow_redirects=False,
             )
-        except CredentialsError as failed:
-            raise TransportError(f"WATCH {path}: {failed}") from None
-        except (aiohttp.ClientError, OSError, ValueError) as failed:
-            raise TransportError(f"WATCH {path}: {self._describe(failed)}") from None
+        except (CredentialsError, aiohttp.ClientError, OSError, ValueError) as failed:
+            raise self._explain(f"WATCH {path}", failed) from None
+        self._outage.over()
         async with response:
             yield response.status, self._lines(response, path), _retry_after(response)
 
@@ -131,21 +130,39 @@ class Transport:
         # paths are quoted where they are made; quoting twice would change names
         return URL(self.server + path, encoded=True).with_query(query)
 
-    def _describe(self, failed: Exception) -> str:
+    def _explain(self, request: str, failed: Exception) -> TransportError:
+        if _was_cut(failed):
+            return ConnectionCut(f"{request}: {self.server} cut the connection before an answer")
+        problem = self._why_unreachable(failed)
+        if problem:
+            self._outage.seen(problem)
+            return Unreachable(f"{request}: {problem}")
+        if isinstance(failed, TimeoutError):
+            return TransportError(f"{request}: no answer from {self.server} in time; is it overloaded?")
+        return TransportError(f"{request}: unusable answer from {self.server} ({type(failed).__name__})")
+
+    def _why_unreachable(self, failed: Exception) -> str:
+        """Why there is no connection, with the remedy; ``""`` where there was one."""
         match failed:
-            case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
-                return (
-                    f"no trusted TLS connection to {self.server} ({failed}); "
-                    "check certificate-authority and tls-server-name"
-                )
-            case _ if _was_cut(failed):
-                return f"{self.server} cut the connection before an answer"
-            case aiohttp.ClientConnectorError() | aiohttp.ConnectionTimeoutError():
-                return f"cannot connect ({failed}); is the API server at {self.server} running?"
-            case TimeoutError():
-                return f"no answer from {self.server} in time; is it overloaded?"
+            case CredentialsError():
+                return str(failed)
+            case aiohttp.ClientConnectorCertificateError():
+                return self._untrusted(failed.certificate_error)
+            case aiohttp.ClientConnectorSSLError():
+                return self._untrusted(failed.os_error)
+            case aiohttp.ClientConnectorError():
+                why = failed.os_error.strerror or str(failed.os_error)
+                return f"cannot connect to {self.server} ({why}); is the API server running there?"
+            case aiohttp.ConnectionTimeoutError():
+                return f"cannot connect to {self.server} (timed out); is the API server running there?"
             case _:
-                return f"unusable answer from {self.server} ({type(failed).__name__})"
+                return ""
+
+    def _untrusted(self, why: Exception) -> str:
+        return (
+            f"no trusted TLS connection to {self.server} ({why}); "
+            "check certificate-authority and tls-server-name"
+        )
 
 
 class LineSplitter:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from kfx.kube.client import Client
-from kfx.kube.errors import ApiError, Forbidden, Invalid, TransportError
+from kfx.kube.errors import ApiError, Forbidden, Invalid, TransportError, Unreachable
 from kfx.runtime.cert_store import BundleInjector, Outrun, SecretStore, Stored, Unwritable
 from kfx.runtime.log import get_logger
 from kfx.runtime.metrics import RuntimeMetrics
@@ -218,7 +218,8 @@ class SelfSigned:
                 # once trusted, a replica stays so while the API server is away
                 if self._problem is not None or isinstance(failed, (Forbidden, Invalid)):
                     self._problem = str(failed)
-                self._say_once("certificates cannot be kept in order", str(failed))
+                if not isinstance(failed, Unreachable):
+                    self._say_once("certificates cannot be kept in order", str(failed))
                 pause = RETRY_INTERVAL
             await asyncio.sleep(pause)
 

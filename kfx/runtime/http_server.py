@@ -247,6 +247,7 @@ class HttpServer:
         """
         listener = await bind(self._address, flag=self._flag)
         self._bound = listener.getsockname()[:2]
+        log.info("listening", flag=self._flag, port=self._bound[1], tls=self._tls is not None)
         requests = web.Server(self._handle)
         try:
             async with asyncio.TaskGroup() as group:

@@ -230,6 +230,7 @@ class Reflector(Generic[T]):
         """Say what is wrong, once as long as it stays the same, and wait."""
         if isinstance(failed, errors.Forbidden):
             self.problem = f"forbidden: {missing_rule(self._resource)}"
+        quiet = quiet or isinstance(failed, errors.Unreachable)
         if not quiet and self._failing is not type(failed):
             self._failing = type(failed)
             log.warning(

@@ -64,6 +64,8 @@ class GrpcServer:
                 if address is not None:
                     self.ports[flag] = await _bind(server, flag, address)
             await server.start()
+            for flag, port in self.ports.items():
+                _log.info("listening", flag=flag, port=port)
             yield
         finally:
             await server.stop(GRACE_SECONDS)
