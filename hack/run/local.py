@@ -72,8 +72,9 @@ async def _watch(
     namespace, name = await submit(client, manifest)
     look = f"{cluster.kubectl} --kubeconfig {cluster.kubeconfig} -n {namespace}"
     steps.say(f"{look} get experiments,suggestions,trials,jobs,pods")
-    hints = [] if cluster.stays else ["The cluster goes with this run; `make run KEEP=1` keeps it for:"]
+    hints = [] if cluster.stays else ["The cluster goes with this run; make run KEEP=1 keeps it for:"]
     hints += [f"{look} describe experiment {name}", f"{look} get trials"]
+    hints.append(f"metrics, while kfx runs: {Ports.of_cluster(cluster.index).metrics_url}")
     return await watch(client, (namespace, name), steps, hints=hints, check=kfx.check)
 
 
@@ -86,5 +87,5 @@ async def watch(
     if progress is None:
         steps.say(f"Experiment {'/'.join(key)} was deleted before it ended")
         return 1
-    steps.console.print(last_word(progress, hints=hints))
+    last_word(steps.console, progress, hints=hints)
     return 0 if progress.ending == "Succeeded" else 1

@@ -1,7 +1,7 @@
 """How progress looks: a live table on a terminal, plain lines elsewhere, and the last word."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -94,14 +94,17 @@ def summary(progress: Progress, *, elapsed: float) -> str:
     return f"{len(progress.rows)}{wanted} trials: {counts}{best} · {elapsed:.0f} s"
 
 
-def last_word(progress: Progress, *, hints: list[str]) -> RenderableType:
-    """The best trial with its parameters, or why there is none, and where to look further."""
-    lines = _best_lines(progress) if progress.ending == "Succeeded" else _failure_lines(progress)
-    style = "green" if progress.ending == "Succeeded" else FAILED_STYLE
-    text = Text("\n".join([*lines, "", *hints]))
-    return Panel(
-        text, title=escape(f"{progress.name}: {progress.ending}"), title_align="left", border_style=style
-    )
+def last_word(console: Console, progress: Progress, *, hints: Iterable[str]) -> None:
+    """The best trial with its parameters, or why there is none, and where to look further.
+
+    ``hints`` are not wrapped, so that they can be copied.
+    """
+    succeeded = progress.ending == "Succeeded"
+    lines = _best_lines(progress) if succeeded else _failure_lines(progress)
+    title, style = escape(f"{progress.name}: {progress.ending}"), "green" if succeeded else FAILED_STYLE
+    console.print(Panel(Text("\n".join(lines)), title=title, title_align="left", border_style=style))
+    for hint in hints:
+        console.print(f"  {hint}", markup=False, soft_wrap=True)
 
 
 def _best_lines(progress: Progress) -> list[str]:

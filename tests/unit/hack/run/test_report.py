@@ -69,15 +69,17 @@ def test_the_table_is_drawn_on_a_terminal_only(terminal: bool, drawn: bool) -> N
 
 def test_the_last_word_of_a_success_is_the_best_trial_with_its_parameters() -> None:
     console = _console()
-    console.print(last_word(_progress(GOOD, ending="Succeeded", best=GOOD), hints=["kubectl get trials"]))
+    hint = f"kubectl --kubeconfig /tmp/{'long/' * 30}kubeconfig get trials"
+    last_word(console, _progress(GOOD, ending="Succeeded", best=GOOD), hints=[hint])
     shown = _text(console)
-    for part in ("default/e: Succeeded", "e-a", "0.123456", "lr", "0.25", "relu", "kubectl get trials"):
+    for part in ("default/e: Succeeded", "e-a", "0.123456", "lr", "0.25", "relu"):
         assert part in shown
+    assert hint in shown, "a line to copy is not wrapped"
 
 
 def test_the_last_word_of_a_failure_names_the_trials_that_failed() -> None:
     console = _console()
-    console.print(last_word(_progress(GOOD, BAD, ending="Failed"), hints=[]))
+    last_word(console, _progress(GOOD, BAD, ending="Failed"), hints=[])
     shown = _text(console)
     assert "ExperimentFailed: that was it" in shown
     assert "e-b Failed: job failed with exit code 1" in shown
