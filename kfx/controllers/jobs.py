@@ -7,7 +7,7 @@ import msgspec
 from kfx.apis.trial import Trial
 from kfx.katib.job_state import JobState, Phase
 from kfx.kube.model import Unstructured
-from kfx.kube.resource import Resource
+from kfx.kube.resource import Resource, guess_resource
 from kfx.runtime.reconcile import Request
 from kfx.runtime.store import Lister
 
@@ -53,23 +53,12 @@ def parse_trial_resource(text: str) -> Resource:
     version, dot, group = rest.partition(".")
     if not kind or not version or not dot:
         raise ValueError(f"{text!r} is not of the form Kind.version.group, such as Job.v1.batch")
-    return Resource(group, version, _plural(kind.lower()), kind)
+    return guess_resource(f"{group}/{version}" if group else version, kind)
 
 
 def parse_trial_resources(texts: Iterable[str]) -> tuple[Resource, ...]:
     """The resources, each once, in the order given."""
     return tuple(dict.fromkeys(parse_trial_resource(text) for text in texts))
-
-
-def _plural(singular: str) -> str:
-    """(apimachinery ``meta.UnsafeGuessKindToResource``.)"""
-    if singular.endswith("endpoints"):
-        return singular
-    if singular.endswith("s"):
-        return f"{singular}es"
-    if singular.endswith("y"):
-        return f"{singular[:-1]}ies"
-    return f"{singular}s"
 
 
 class _Head(msgspec.Struct, rename="camel"):

@@ -23,6 +23,7 @@ UNFENCED_REQUESTS = 8
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
+METADATA = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1"
 
 
 class Client:
@@ -97,8 +98,12 @@ class Client:
         field_selector: str = "",
         limit: int = 500,
         continue_token: str = "",
+        metadata_only: bool = False,
     ) -> Page:
-        """One page of a consistent read; raises ``Expired`` for a token that is too old."""
+        """One page of a consistent read; raises ``Expired`` for a token that is too old.
+
+        ``metadata_only``: the server leaves everything else out.
+        """
         query = _query(
             labelSelector=label_selector,
             fieldSelector=field_selector,
@@ -106,7 +111,10 @@ class Client:
             **{"continue": continue_token},
         )
         path = resource.path(namespace)
-        body = await self._exchange.call("GET", path, query=query, headers={"Accept-Encoding": "gzip"})
+        headers = {"Accept-Encoding": "gzip"}
+        if metadata_only:
+            headers["Accept"] = METADATA.format("List")
+        body = await self._exchange.call("GET", path, query=query, headers=headers)
         try:
             return decode_page(body)
         except ValueError:
@@ -121,6 +129,7 @@ class Client:
         field_selector: str = "",
         resource_version: str,
         timeout_seconds: int,
+        metadata_only: bool = False,
     ) -> AsyncGenerator[WatchMessage, None]:
         """Changes after ``resource_version``, and bookmarks, until the server or 70 s of silence end it.
 
@@ -136,7 +145,8 @@ class Client:
             resourceVersion=resource_version,
             timeoutSeconds=str(timeout_seconds),
         )
-        async with self._exchange.stream(path, query) as lines, aclosing(lines):
+        headers = {"Accept": METADATA.format("")} if metadata_only else None
+        async with self._exchange.stream(path, query, headers=headers) as lines, aclosing(lines):
             async for line in lines:
                 yield self._message(line, path)
 

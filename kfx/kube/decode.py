@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from kfx.kube.model import KubeObject, ObjectMeta, Unstructured
+from kfx.kube.model import KubeObject, ObjectMeta, PartialObjectMetadata, Unstructured
 from kfx.kube.resource import Resource
 from kfx.kube.shallow import split_members
 
@@ -36,15 +36,12 @@ def decoder_for(kind: type[T]) -> Callable[[Raw], T]:
     An explicit ``null`` where the type wants a value counts as absent: on failure the text is read a
     second time without its null members. The result may hold ``msgspec.Raw`` views of the text.
     """
-    decoder = msgspec.json.Decoder(kind)
+    return _typed_decoder(kind, kind.resource)
 
-    def decode(raw: Raw) -> T:
-        try:
-            return decoder.decode(raw)
-        except (msgspec.DecodeError, RecursionError):
-            return _decode_without_nulls(decoder, raw, kind.resource)
 
-    return decode
+def metadata_decoder_for(resource: Resource) -> Callable[[Raw], PartialObjectMetadata]:
+    """As :func:`decoder_for`, for what a list or watch of metadata alone holds of ``resource``."""
+    return _typed_decoder(PartialObjectMetadata, resource)
 
 
 def unstructured_decoder_for(resource: Resource) -> Callable[[Raw], Unstructured]:
@@ -92,6 +89,18 @@ class _WithHead(msgspec.Struct):
 _with_head_decoder = msgspec.json.Decoder(_WithHead)
 _members_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _metadata_decoder = msgspec.json.Decoder(ObjectMeta)
+
+
+def _typed_decoder(kind: type[T], resource: Resource) -> Callable[[Raw], T]:
+    decoder = msgspec.json.Decoder(kind)
+
+    def decode(raw: Raw) -> T:
+        try:
+            return decoder.decode(raw)
+        except (msgspec.DecodeError, RecursionError):
+            return _decode_without_nulls(decoder, raw, resource)
+
+    return decode
 
 
 def _decode_without_nulls(decoder: msgspec.json.Decoder[T], raw: Raw, resource: Resource) -> T:

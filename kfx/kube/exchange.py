@@ -99,7 +99,7 @@ class Exchange:
                 call.method,
                 call.path,
                 query=call.query,
-                headers={**call.headers, **self._identity(token)},
+                headers={**self._identity(token), **call.headers},
                 body=call.body,
             )
             code = str(answer.status)
@@ -109,12 +109,15 @@ class Exchange:
             self._note(code, call.method)
 
     @asynccontextmanager
-    async def stream(self, path: str, query: Mapping[str, str]) -> AsyncIterator[AsyncGenerator[bytes, None]]:
+    async def stream(
+        self, path: str, query: Mapping[str, str], *, headers: Mapping[str, str] | None = None
+    ) -> AsyncIterator[AsyncGenerator[bytes, None]]:
         """The lines of a watch that the server has agreed to."""
+        sent = {"Accept-Encoding": "identity", **(headers or {})}
         token = await self._token()
         for last in (False, True):
             async with self.transport.stream(
-                path, query=query, headers={"Accept-Encoding": "identity", **self._identity(token)}
+                path, query=query, headers={**self._identity(token), **sent}
             ) as (status, lines, retry_after):
                 self._note(str(status), "GET")
                 if status < 300:

@@ -98,6 +98,13 @@ class Unstructured(KubeObject, kw_only=True):
         return found
 
 
+class PartialObjectMetadata(KubeObject, kw_only=True):
+    """Any object's metadata, where nothing else of it was asked for."""
+
+    def __str__(self) -> str:
+        return f"{self.metadata.namespace}/{self.metadata.name}"
+
+
 T = TypeVar("T", bound=KubeObject)
 
 

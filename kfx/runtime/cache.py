@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from kfx.kube.client import Client
-from kfx.kube.decode import Raw, decoder_for, unstructured_decoder_for
+from kfx.kube.decode import Raw, decoder_for, metadata_decoder_for, unstructured_decoder_for
 from kfx.kube.listwatch import Page, WatchMessage
-from kfx.kube.model import KubeObject, Unstructured
+from kfx.kube.model import KubeObject, PartialObjectMetadata, Unstructured
 from kfx.kube.resource import Resource
 from kfx.runtime.handler import EventHandler
 from kfx.runtime.informer import Informer
@@ -83,6 +83,21 @@ class Cache:
         found.store.add_indexers(indexers or {})
         return cast("Lister[Unstructured]", found.store)
 
+    def metadata(
+        self,
+        resource: Resource,
+        *,
+        indexers: Mapping[str, IndexFunc[PartialObjectMetadata]] | None = None,
+        namespace: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> Lister[PartialObjectMetadata]:
+        """Follow the metadata of a kind; the server sends nothing else."""
+        chosen = Selection(PartialObjectMetadata, resource, namespace, label_selector, field_selector)
+        found = self._declare(chosen, metadata_decoder_for(resource), None)
+        found.store.add_indexers(indexers or {})
+        return cast("Lister[PartialObjectMetadata]", found.store)
+
     def lister(self, kind: type[T]) -> Lister[T]:
         """All objects of a kind, in every namespace."""
         return self.informer(kind)
@@ -97,14 +112,23 @@ class Cache:
         namespace: str = "",
         label_selector: str = "",
         field_selector: str = "",
+        metadata_only: bool = False,
     ) -> None:
-        """Lead a selection's events through ``predicate`` and ``handler`` into ``queue``."""
-        if isinstance(kind, Resource):
-            chosen = Selection(Unstructured, kind, namespace, label_selector, field_selector)
-            found = self._declare(chosen, unstructured_decoder_for(kind), None)
+        """Lead a selection's events through ``predicate`` and ``handler`` into ``queue``.
+
+        ``metadata_only`` joins :meth:`metadata`'s informer of the kind.
+        """
+        resource = kind if isinstance(kind, Resource) else kind.resource
+        followed: type[KubeObject]
+        decode: Callable[[Raw], KubeObject]
+        if metadata_only:
+            decode, followed = metadata_decoder_for(resource), PartialObjectMetadata
+        elif isinstance(kind, Resource):
+            decode, followed = unstructured_decoder_for(kind), Unstructured
         else:
-            chosen = Selection(kind, kind.resource, namespace, label_selector, field_selector)
-            found = self._declare(chosen, decoder_for(kind), None)
+            decode, followed = decoder_for(kind), kind
+        chosen = Selection(followed, resource, namespace, label_selector, field_selector)
+        found = self._declare(chosen, decode, None)
         found.on_event(Watch(handler, queue, predicate).offer)
 
     @asynccontextmanager
@@ -190,6 +214,7 @@ class _Collection:
             field_selector=self.chosen.field_selector,
             limit=limit,
             continue_token=continue_token,
+            metadata_only=self.chosen.kind is PartialObjectMetadata,
         )
 
     def watch(self, *, since: str, timeout_seconds: int) -> AsyncGenerator[WatchMessage, None]:
@@ -200,4 +225,5 @@ class _Collection:
             field_selector=self.chosen.field_selector,
             resource_version=since,
             timeout_seconds=timeout_seconds,
+            metadata_only=self.chosen.kind is PartialObjectMetadata,
         )

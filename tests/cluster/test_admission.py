@@ -1,9 +1,8 @@
 """A real API server calls the admission server, trusting what the server itself has told it to trust."""
 
 import asyncio
-import os
 from base64 import b64decode, b64encode
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,8 +11,8 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from hack.cluster import lifecycle, tokens
-from hack.cluster.layout import Layout, cache_dir
+from hack.cluster import tokens
+from hack.cluster.layout import Layout
 from kfx.kube.client import Client
 from kfx.kube.credentials import load_credentials
 from kfx.kube.errors import ApiError, NotFound, TransportError
@@ -34,16 +33,6 @@ BINDINGS = Resource(
 )
 MUTATING, VALIDATING = WEBHOOK_CONFIGURATIONS
 CONFIGURATION, SECRET = "test-webhooks", "webhook-cert"
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Layout]:
-    layout = Layout(200 + os.getpid() % 50, cache_dir(), linked=False)
-    lifecycle.up(layout, lifecycle.Options(flavour=lifecycle.CONTROL_PLANE, linked=False))
-    try:
-        yield layout
-    finally:
-        lifecycle.down(layout)
 
 
 @asynccontextmanager

@@ -4,8 +4,7 @@ Webhooks are not registered here: experiments are complete as they are submitted
 """
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,7 @@ import pytest
 import yaml
 from prometheus_client import generate_latest
 
-from hack.cluster import lifecycle
-from hack.cluster.layout import Layout, cache_dir
+from hack.cluster.layout import Layout
 from kfx.apis.common import MetricLog
 from kfx.apis.core import Pod
 from kfx.apis.experiment import Experiment
@@ -37,16 +35,6 @@ DEFINITIONS = Resource(
 )
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 KATIB = (Experiment, Suggestion, Trial)
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Layout]:
-    layout = Layout(150 + os.getpid() % 50, cache_dir(), linked=False)
-    lifecycle.up(layout, lifecycle.Options(flavour=lifecycle.CONTROL_PLANE, linked=False))
-    try:
-        yield layout
-    finally:
-        lifecycle.down(layout)
 
 
 @pytest.fixture

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from hack.cluster import lifecycle
-from hack.cluster.layout import Layout, cache_dir
+from hack.cluster.layout import Layout
 from hack.cluster.process import recorded
 from kfx.kube.client import Client
 from kfx.kube.credentials import load_credentials
@@ -28,19 +27,9 @@ MICRO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 NUMBERS = count()
 
 
-@pytest.fixture(scope="module")
-def api_server() -> Iterator[Layout]:
-    layout = Layout(10 + os.getpid() % 40, cache_dir(), linked=False)
-    lifecycle.up(layout, lifecycle.Options(flavour=lifecycle.CONTROL_PLANE, linked=False))
-    try:
-        yield layout
-    finally:
-        lifecycle.down(layout)
-
-
 @pytest.fixture
-async def client(api_server: Layout) -> AsyncIterator[Client]:
-    async with Client.connect(load_credentials(str(api_server.kubeconfig)), user_agent="test") as client:
+async def client(cluster: Layout) -> AsyncIterator[Client]:
+    async with Client.connect(load_credentials(str(cluster.kubeconfig)), user_agent="test") as client:
         yield client
 
 
@@ -157,12 +146,10 @@ async def test_a_deleted_lease_is_made_again(client: Client, lock: ApiLeaseLock)
         assert (await stored(client, lock))["spec"]["holderIdentity"] == "a"
 
 
-async def test_a_leader_whose_server_falls_silent_stops_leading(
-    api_server: Layout, lock: ApiLeaseLock
-) -> None:
+async def test_a_leader_whose_server_falls_silent_stops_leading(cluster: Layout, lock: ApiLeaseLock) -> None:
     leader = elector(lock, "a")
     await leader.acquire(asyncio.Event())
-    with silent(api_server):
+    with silent(cluster):
         await lose(leader)
     found = await lock.read()
     assert found is not None
@@ -170,9 +157,9 @@ async def test_a_leader_whose_server_falls_silent_stops_leading(
 
 
 async def test_a_request_without_an_answer_ends_before_the_clients_own_limit(
-    api_server: Layout, lock: ApiLeaseLock
+    cluster: Layout, lock: ApiLeaseLock
 ) -> None:
-    with silent(api_server), pytest.raises(TimeoutError):
+    with silent(cluster), pytest.raises(TimeoutError):
         await lock.read()
 
 
@@ -186,9 +173,9 @@ async def lose(leader: LeaderElector) -> None:
 
 
 @contextmanager
-def silent(api_server: Layout) -> Iterator[None]:
+def silent(cluster: Layout) -> Iterator[None]:
     """The API server accepts connections and answers nothing."""
-    process = recorded(api_server.records / "kube-apiserver")
+    process = recorded(cluster.records / "kube-apiserver")
     assert process is not None
     os.kill(process.pid, signal.SIGSTOP)
     try:

@@ -1,9 +1,8 @@
 """The three webhooks as a real API server calls them, with the rules that are shipped."""
 
 import asyncio
-import os
 from base64 import b64encode
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,7 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
-from hack.cluster import lifecycle
-from hack.cluster.layout import Layout, cache_dir
+from hack.cluster.layout import Layout
 from kfx.algorithms import ALGORITHMS
 from kfx.apis.core import ConfigMap
 from kfx.apis.experiment import Experiment
@@ -51,16 +49,6 @@ HOOKS = {
 JOBS = Resource("batch", "v1", "jobs", "Job")
 PODS = Resource("", "v1", "pods", "Pod")
 IMAGE = "kfx.local/kfx:1"
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Layout]:
-    layout = Layout(100 + os.getpid() % 50, cache_dir(), linked=False)
-    lifecycle.up(layout, lifecycle.Options(flavour=lifecycle.CONTROL_PLANE, linked=False))
-    try:
-        yield layout
-    finally:
-        lifecycle.down(layout)
 
 
 @pytest.fixture

@@ -1,15 +1,13 @@
 """Plans and events against a real API server: what it stores, and what it refuses."""
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, ClassVar
 
 import msgspec
 import pytest
 
-from hack.cluster import lifecycle
-from hack.cluster.layout import Layout, cache_dir
+from hack.cluster.layout import Layout
 from kfx.kube.client import Client
 from kfx.kube.credentials import load_credentials
 from kfx.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound
@@ -72,16 +70,6 @@ DEFINITION = {
 }
 
 
-@pytest.fixture(scope="module")
-def api_server() -> Iterator[Layout]:
-    layout = Layout(50 + os.getpid() % 50, cache_dir(), linked=False)
-    lifecycle.up(layout, lifecycle.Options(flavour=lifecycle.CONTROL_PLANE, linked=False))
-    try:
-        yield layout
-    finally:
-        lifecycle.down(layout)
-
-
 class Bench:
     """A writer with its recorder, and a look at what is stored."""
 
@@ -123,8 +111,8 @@ class Bench:
 
 
 @pytest.fixture
-async def bench(api_server: Layout) -> AsyncIterator[Bench]:
-    async with Client.connect(load_credentials(str(api_server.kubeconfig)), user_agent="test") as client:
+async def bench(cluster: Layout) -> AsyncIterator[Bench]:
+    async with Client.connect(load_credentials(str(cluster.kubeconfig)), user_agent="test") as client:
         await define_things(client)
         bench = Bench(client)
         async with bench.recorder.running():
@@ -300,12 +288,12 @@ async def test_the_last_finalizer_lets_an_owner_go(bench: Bench) -> None:
     assert len(bench.writer._expectations) == 0
 
 
-async def test_a_process_that_lost_its_lease_stores_nothing(api_server: Layout, bench: Bench) -> None:
+async def test_a_process_that_lost_its_lease_stores_nothing(cluster: Layout, bench: Bench) -> None:
     def fence() -> None:
         raise LeadershipLost("gone")
 
     owner = await bench.thing("fenced")
-    credentials = load_credentials(str(api_server.kubeconfig))
+    credentials = load_credentials(str(cluster.kubeconfig))
     async with Client.connect(credentials, user_agent="test", fence=fence) as fenced:
         old = Writer(fenced, bench.recorder, bench.metrics)
         for plan in (
