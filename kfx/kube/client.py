@@ -130,14 +130,20 @@ class Client:
         resource_version: str,
         timeout_seconds: int,
         metadata_only: bool = False,
+        initial_events: bool = False,
     ) -> AsyncGenerator[WatchMessage, None]:
         """Changes after ``resource_version``, and bookmarks, until the server or 70 s of silence end it.
 
         Ends quietly when the server ends it. Raises ``Interrupted`` when the stream breaks or is silent,
         and the error that an ERROR event stands for: ``Expired`` when the version is forgotten.
+
+        ``initial_events``: begin with an ADDED event for each object there is, up to a bookmark that
+        :func:`kfx.kube.decode.ends_initial_events` knows; ``Invalid`` where the server cannot.
         """
         path = resource.path(namespace)
         query = _query(
+            sendInitialEvents="true" if initial_events else "",
+            resourceVersionMatch="NotOlderThan" if initial_events else "",
             watch="true",
             allowWatchBookmarks="true",
             labelSelector=label_selector,

@@ -82,11 +82,29 @@ def read_head(raw: Raw) -> ObjectHead:
         return ObjectHead()
 
 
+def ends_initial_events(bookmark: Raw) -> bool:
+    """Whether a watch's bookmark says that every object there was has been sent."""
+    try:
+        annotations = _bookmark_decoder.decode(bookmark).metadata.annotations
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return annotations.get("k8s.io/initial-events-end") == "true"
+
+
+class _Annotations(msgspec.Struct):
+    annotations: dict[str, str] = {}
+
+
+class _Bookmark(msgspec.Struct):
+    metadata: _Annotations
+
+
 class _WithHead(msgspec.Struct):
     metadata: ObjectHead
 
 
 _with_head_decoder = msgspec.json.Decoder(_WithHead)
+_bookmark_decoder = msgspec.json.Decoder(_Bookmark)
 _members_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _metadata_decoder = msgspec.json.Decoder(ObjectMeta)
 

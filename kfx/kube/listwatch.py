@@ -37,6 +37,10 @@ class ListerWatcher(Protocol):
         """Changes after ``since``, with bookmarks, until the server ends the watch."""
         ...
 
+    def stream(self, *, timeout_seconds: int) -> AsyncGenerator[WatchMessage, None]:
+        """All objects as ADDED events, up to the bookmark that ends them, then changes."""
+        ...
+
 
 class _ListMeta(msgspec.Struct, rename="camel"):
     resource_version: str = ""

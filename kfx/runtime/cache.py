@@ -180,7 +180,9 @@ class Cache:
         if found is None:
             metrics = self._metrics.informer(str(chosen.resource))
             source = _Collection(self._client, chosen)
-            reflector: Reflector[Any] = Reflector(chosen.resource, source, decode, metrics=metrics)
+            reflector: Reflector[Any] = Reflector(
+                chosen.resource, source, decode, metrics=metrics, streaming=True
+            )
             found = self._informers[chosen] = Informer(reflector, Store(), transform=transform)
             if self._group is not None:
                 self._start(chosen, found)
@@ -218,6 +220,14 @@ class _Collection:
         )
 
     def watch(self, *, since: str, timeout_seconds: int) -> AsyncGenerator[WatchMessage, None]:
+        return self._watch(since, timeout_seconds)
+
+    def stream(self, *, timeout_seconds: int) -> AsyncGenerator[WatchMessage, None]:
+        return self._watch("", timeout_seconds, initial_events=True)
+
+    def _watch(
+        self, since: str, timeout_seconds: int, *, initial_events: bool = False
+    ) -> AsyncGenerator[WatchMessage, None]:
         return self.client.watch(
             self.chosen.resource,
             namespace=self.chosen.namespace,
@@ -226,4 +236,5 @@ class _Collection:
             resource_version=since,
             timeout_seconds=timeout_seconds,
             metadata_only=self.chosen.kind is PartialObjectMetadata,
+            initial_events=initial_events,
         )

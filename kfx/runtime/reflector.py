@@ -5,13 +5,13 @@ Second on the way of an event: lines of the watch come in, changes of the store 
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from kfx.kube import errors
-from kfx.kube.decode import Raw, read_head
+from kfx.kube.decode import Raw, ends_initial_events, read_head
 from kfx.kube.listwatch import ListerWatcher, WatchMessage
 from kfx.kube.model import KubeObject
 from kfx.kube.resource import Resource
@@ -25,7 +25,9 @@ T = TypeVar("T", bound=KubeObject)
 
 PAGE_SIZE = 500
 SLICE = 100  # objects decoded or handed on between two looks at the event loop
+LIST_SECONDS = 300  # after which a server ends the stream of a list
 SHORT_WATCH = 1.0  # seconds; a watch that ends sooner and brought nothing counts as an error
+STREAM_SILENCE = 10.0  # seconds; an old server takes a streamed list for a watch and never ends it
 NOT_SERVED_PERIOD = 30.0  # seconds between two looks for a kind that is not served
 
 log = get_logger(__name__)
@@ -70,6 +72,9 @@ class Reflector(Generic[T]):
     An object that does not decode is counted, logged once per version and skipped: what was known of it
     stays, since acting on an old state is safer than acting on a seeming deletion.
 
+    ``streaming``: the first list comes as a stream of events, which costs the server no whole list in memory;
+    a server that cannot is asked for pages from then on.
+
     ``problem`` says why the collection cannot be followed for reasons a person must mend, else ``None``.
     """
 
@@ -80,7 +85,9 @@ class Reflector(Generic[T]):
         decode: Callable[[Raw], T],
         *,
         metrics: InformerMetrics,
+        streaming: bool = False,
     ) -> None:
+        self._streaming = streaming
         self.problem: str | None = None
         self._resource = resource
         self._source = source
@@ -117,10 +124,7 @@ class Reflector(Generic[T]):
                 await self._pause(failed)
 
     async def _list(self) -> AsyncGenerator[Change[T], None]:
-        """One list. Nothing of it is passed on before all of it is here, so that it is of one moment.
-
-        A streamed list would take the place of ``_stage``.
-        """
+        """One list. Nothing of it is passed on before all of it is here, so that it is of one moment."""
         self._metrics.lists(self._reason).inc()
         try:
             pages, keys, version = await self._stage()
@@ -142,16 +146,39 @@ class Reflector(Generic[T]):
     async def _stage(self) -> tuple[list[list[T]], set[Request], str]:
         """All objects in slices, all keys (those of unreadable objects too), and the list's version.
 
-        Starts again, once, when the server has forgotten the list half-way.
+        Pages start again, once, when the server has forgotten the list half-way.
         """
-        for retry in (True, False):
+        if self._streaming:
             try:
-                return await self._read_pages()
-            except errors.Expired:
-                if not retry:
-                    raise
-                self._metrics.lists("expired").inc()
-        raise AssertionError("unreachable")
+                return await self._read_stream()
+            except (errors.BadRequest, errors.Invalid, TimeoutError) as failed:
+                self._streaming = False
+                log.debug("no streamed lists, pages instead", resource=str(self._resource), error=str(failed))
+        try:
+            return await self._read_pages()
+        except errors.Expired:
+            self._metrics.lists("expired").inc()
+            return await self._read_pages()
+
+    async def _read_stream(self) -> tuple[list[list[T]], set[Request], str]:
+        """Raises TimeoutError or Interrupted where the stream does not come to the end of the list."""
+        objects: dict[Request, T | None] = {}
+        async with asyncio.timeout(STREAM_SILENCE) as limit:
+            async with aclosing(self._source.stream(timeout_seconds=LIST_SECONDS)) as stream:
+                async for message in stream:
+                    limit.reschedule(asyncio.get_running_loop().time() + STREAM_SILENCE)
+                    if message.type == "BOOKMARK":
+                        if ends_initial_events(message.object):
+                            return _in_slices(objects), set(objects), _version_of(message)
+                        continue
+                    obj, head = self._reader.read(message.object)
+                    key = Request(head.namespace, head.name)
+                    objects[key] = obj
+                    if message.type == "DELETED":
+                        del objects[key]
+                    if len(objects) % SLICE == 0:
+                        await asyncio.sleep(0)
+        raise errors.Interrupted("the streamed list ended before all objects were there")
 
     async def _read_pages(self) -> tuple[list[list[T]], set[Request], str]:
         slices: list[list[T]] = []
@@ -240,6 +267,15 @@ class Reflector(Generic[T]):
                 **({"remedy": missing_rule(self._resource)} if self.problem else {}),
             )
         await asyncio.sleep(self._backoff.next())
+
+
+def _in_slices(objects: Mapping[Request, T | None]) -> list[list[T]]:
+    readable = [obj for obj in objects.values() if obj is not None]
+    return [readable[start : start + SLICE] for start in range(0, len(readable), SLICE)]
+
+
+def _version_of(message: WatchMessage) -> str:
+    return read_head(message.object).resource_version
 
 
 def missing_rule(resource: Resource) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from itertools import count
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 from hack.cluster.layout import Layout
 from kfx.kube.client import APPLY_PATCH, Client
 from kfx.kube.credentials import load_credentials
+from kfx.kube.decode import ends_initial_events, read_head
 from kfx.kube.errors import ApiError, Conflict
 from kfx.kube.resource import Resource
 from kfx.runtime.cache import Cache
@@ -167,3 +168,19 @@ async def test_what_is_applied_belongs_to_its_manager(client: Client, namespace:
         await apply("b", {"ours": "2"})
     assert await apply("b", {"ours": "2"}, force=True) == {"ours": "2", "more": "1"}
     assert await apply("a", {}) == {"ours": "2"}
+
+
+async def test_the_server_streams_a_list_and_says_where_it_ends(client: Client, namespace: str) -> None:
+    for name in ("a", "b"):
+        await put(client, namespace, name)
+    seen = []
+    stream = client.watch(
+        CONFIG_MAPS, namespace=namespace, resource_version="", timeout_seconds=10, initial_events=True
+    )
+    async with aclosing(stream):
+        async for message in stream:
+            if message.type == "BOOKMARK" and ends_initial_events(message.object):
+                break
+            seen.append((message.type, read_head(message.object).name))
+    assert {("ADDED", "a"), ("ADDED", "b")} <= set(seen)
+    assert {kind for kind, _ in seen} == {"ADDED"}

@@ -1,0 +1,136 @@
+"""The first list as a stream of events, and what becomes of servers that cannot."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from typing import Any, ClassVar
+
+import pytest
+
+from kfx.kube import errors
+from kfx.kube.decode import decoder_for
+from kfx.kube.listwatch import Page, WatchMessage
+from kfx.kube.model import KubeObject
+from kfx.kube.resource import Resource
+from kfx.runtime.metrics import RuntimeMetrics
+from kfx.runtime.reconcile import Request
+from kfx.runtime.reflector import SLICE, Change, Listed, ListEnd, Put, Reflector
+
+SILENT = "silent"
+
+
+class Thing(KubeObject, kw_only=True):
+    resource: ClassVar[Resource] = Resource("example.org", "v1", "things", "Thing")
+
+
+def event(kind: str, name: str, version: int, **metadata: Any) -> WatchMessage:
+    found = {"name": name, "namespace": "ns", "resourceVersion": str(version), **metadata}
+    return WatchMessage(kind, json.dumps({"metadata": found}).encode())
+
+
+def end(version: int) -> WatchMessage:
+    return event("BOOKMARK", "", version, annotations={"k8s.io/initial-events-end": "true"})
+
+
+class Server:
+    """Plays back streams, one for each call; then a page, and a watch that is silent."""
+
+    def __init__(self, *streams: list[Any]) -> None:
+        self.streams = list(streams)
+        self.asked: list[str] = []
+
+    async def list_page(self, *, limit: int, continue_token: str) -> Page:
+        self.asked.append("page")
+        return Page("9", "", [event("", "paged", 9).object])
+
+    async def stream(self, *, timeout_seconds: int) -> AsyncGenerator[WatchMessage, None]:
+        self.asked.append("stream")
+        for message in self.streams.pop(0):
+            if message is SILENT:
+                await asyncio.Event().wait()
+            if isinstance(message, Exception):
+                raise message
+            yield message
+
+    async def watch(self, *, since: str, timeout_seconds: int) -> AsyncGenerator[WatchMessage, None]:
+        self.asked.append(f"watch {since}")
+        yield event("MODIFIED", "changed", int(since) + 1)
+        await asyncio.Event().wait()
+
+
+def refusal(kind: type[errors.ApiError], status: int) -> errors.ApiError:
+    return kind("sendInitialEvents is forbidden", status=status, method="WATCH", path="/things")
+
+
+async def followed(server: Server) -> list[Change[Thing]]:
+    """The changes up to the first of the watch."""
+    metrics = RuntimeMetrics().informer("things")
+    reflector: Reflector[Thing] = Reflector(
+        Thing.resource, server, decoder_for(Thing), metrics=metrics, streaming=True
+    )
+    found = []
+    async for change in reflector.changes():
+        found.append(change)
+        if isinstance(change, Put):
+            return found
+    raise AssertionError("endless")
+
+
+def names(changes: list[Change[Thing]]) -> list[str]:
+    return [o.metadata.name for c in changes if isinstance(c, Listed) for o in c.objects]
+
+
+async def test_what_is_streamed_is_the_list_and_the_watch_goes_on_from_its_end() -> None:
+    server = Server([event("ADDED", "a", 1), event("ADDED", "b", 3), event("BOOKMARK", "", 4), end(7)])
+    changes = await followed(server)
+    assert names(changes) == ["a", "b"]
+    assert ListEnd({Request("ns", "a"), Request("ns", "b")}) in changes
+    assert server.asked == ["stream", "watch 7"]
+
+
+async def test_what_changes_while_it_streams_is_listed_once_in_its_last_state() -> None:
+    stream = [
+        event("ADDED", "a", 1), event("ADDED", "b", 2),
+        event("MODIFIED", "a", 3), event("DELETED", "b", 4), end(4),
+    ]  # fmt: skip
+    changes = await followed(Server(stream))
+    (listed,) = [c for c in changes if isinstance(c, Listed)]
+    assert [(o.metadata.name, o.metadata.resource_version) for o in listed.objects] == [("a", "3")]
+    assert ListEnd({Request("ns", "a")}) in changes
+
+
+async def test_a_long_list_is_handed_on_in_slices() -> None:
+    stream = [event("ADDED", f"n{i}", i) for i in range(1, 2 * SLICE + 2)]
+    changes = await followed(Server([*stream, end(999)]))
+    assert [len(c.objects) for c in changes if isinstance(c, Listed)] == [SLICE, SLICE, 1]
+
+
+async def test_an_unreadable_object_is_known_by_name_only() -> None:
+    bad = WatchMessage("ADDED", b'{"metadata":{"name":"bad","namespace":"ns","labels":3}}')
+    changes = await followed(Server([event("ADDED", "a", 1), bad, end(2)]))
+    assert names(changes) == ["a"]
+    assert ListEnd({Request("ns", "a"), Request("ns", "bad")}) in changes
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        pytest.param([refusal(errors.Invalid, 422)], id="gate-off"),
+        pytest.param([refusal(errors.BadRequest, 400)], id="unknown"),
+        pytest.param([event("ADDED", "a", 1), SILENT], id="no-end-in-sight"),
+    ],
+)
+async def test_a_server_that_cannot_stream_is_asked_for_pages(stream: list[Any]) -> None:
+    server = Server(stream)
+    assert names(await followed(server)) == ["paged"]
+    assert server.asked == ["stream", "page", "watch 9"]
+
+
+async def test_a_stream_that_breaks_hands_on_nothing_and_is_tried_again() -> None:
+    server = Server(
+        [event("ADDED", "gone", 1), errors.Interrupted("cut")],
+        [event("ADDED", "whole", 2)],
+        [event("ADDED", "whole", 2), end(2)],
+    )
+    assert names(await followed(server)) == ["whole"]
+    assert server.asked == ["stream", "stream", "stream", "watch 2"]
