@@ -58,7 +58,7 @@ class Informer(Generic[T]):
 
     def _put(self, obj: T, *, listed: bool = False) -> None:
         """Store first, listeners after: whoever is told can already read it."""
-        if not listed and self._knows_newer(obj.metadata.namespace, obj.metadata.name, obj):
+        if not listed and self._knows(obj):
             return
         self._tell(self.store.put(self.transform(obj) if self.transform else obj, listed=listed))
 
@@ -68,10 +68,13 @@ class Informer(Generic[T]):
             return
         self._tell(self.store.drop(key, last))
 
-    def _knows_newer(self, namespace: str, name: str, obj: T) -> bool:
+    def _knows(self, obj: T) -> bool:
         """A server may repeat an event, or send one that a list has overtaken."""
-        known = self.store.get(Request(namespace, name))
-        return known is not None and is_older(obj.metadata.resource_version, known.metadata.resource_version)
+        known = self.store.get(Request(obj.metadata.namespace, obj.metadata.name))
+        if known is None:
+            return False
+        held, sent = known.metadata.resource_version, obj.metadata.resource_version
+        return held == sent or is_older(sent, held)
 
     def _tell(self, event: Event[T] | None) -> None:
         if event is not None:
