@@ -59,6 +59,13 @@ def start_storage_and_api(
 ) -> None:
     """Start etcd and kube-apiserver; the API server waits for etcd by itself."""
     _start(layout, "etcd", [binaries["etcd"], *_etcd_flags(layout)])
+    start_api_server(layout, binaries, audit=audit, extra=extra)
+
+
+def start_api_server(
+    layout: Layout, binaries: Mapping[str, Path], *, audit: bool = False, extra: Sequence[str] = ()
+) -> None:
+    """Start kube-apiserver, beside an etcd that runs or will."""
     flags = [*_api_server_flags(layout), *(_audit_flags(layout) if audit else ()), *extra]
     _start(layout, "kube-apiserver", [binaries["kube-apiserver"], *flags])
 

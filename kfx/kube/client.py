@@ -80,6 +80,10 @@ class Client:
         """The API server's URL."""
         return self._exchange.transport.server
 
+    async def reachable(self) -> None:
+        """Return once the server answers anybody in this process; at once unless an outage lasts."""
+        await self._exchange.transport.reachable()
+
     async def get(self, kind: type[T], namespace: str, name: str) -> T:
         """One object, read from the server; raises :class:`kfx.kube.decode.Undecodable` too."""
         body = await self._exchange.call("GET", kind.resource.path(namespace, name))

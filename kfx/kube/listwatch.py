@@ -37,6 +37,10 @@ class ListerWatcher(Protocol):
         """Changes after ``since``, with bookmarks, until the server ends the watch."""
         ...
 
+    async def reachable(self) -> None:
+        """Return once the server answers again, after ``Unreachable`` was raised."""
+        ...
+
     def stream(self, *, timeout_seconds: int) -> AsyncGenerator[WatchMessage, None]:
         """All objects as ADDED events, up to the bookmark that ends them, then changes."""
         ...

@@ -1,5 +1,6 @@
 """Whether the API server can be reached, said once for an outage and not once for every request."""
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -18,12 +19,15 @@ class Outage:
         self._clock = clock
         self._since: float | None = None
         self._said_at = 0.0
+        self._none = asyncio.Event()
+        self._none.set()
 
     def seen(self, problem: str) -> None:
         """No connection; ``problem`` says why."""
         now = self._clock()
         if self._since is None:
             self._since = now
+            self._none.clear()
         elif now - self._said_at < REMINDER:
             return
         self._said_at = now
@@ -42,3 +46,8 @@ class Outage:
                 after_seconds=round(self._clock() - self._since, 1),
             )
             self._since = None
+            self._none.set()
+
+    async def ended(self) -> None:
+        """Return once no outage lasts, whoever finds out."""
+        await self._none.wait()

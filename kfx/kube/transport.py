@@ -117,6 +117,10 @@ class Transport:
         async with response:
             yield response.status, self._lines(response, path), _retry_after(response)
 
+    async def reachable(self) -> None:
+        """Return once the server answers anybody in this process; at once unless an outage lasts."""
+        await self._outage.ended()
+
     async def _lines(self, response: aiohttp.ClientResponse, path: str) -> AsyncGenerator[bytes, None]:
         splitter = LineSplitter()
         try:

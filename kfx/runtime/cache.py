@@ -219,6 +219,9 @@ class _Collection:
             metadata_only=self.chosen.kind is PartialObjectMetadata,
         )
 
+    async def reachable(self) -> None:
+        await self.client.reachable()
+
     def watch(self, *, since: str, timeout_seconds: int) -> AsyncGenerator[WatchMessage, None]:
         return self._watch(since, timeout_seconds)
 

@@ -6,7 +6,7 @@ Second on the way of an event: lines of the watch come in, changes of the store 
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -266,7 +266,18 @@ class Reflector(Generic[T]):
                 error=str(failed),
                 **({"remedy": missing_rule(self._resource)} if self.problem else {}),
             )
-        await asyncio.sleep(self._backoff.next())
+        wait = self._backoff.next()
+        if isinstance(failed, errors.Unreachable):
+            await self._wait_for_server(wait)
+        else:
+            await asyncio.sleep(wait)
+
+    async def _wait_for_server(self, longest: float) -> None:
+        """Until anybody in this process has reached it; a little apart, so that not all come at once."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(longest):
+                await self._source.reachable()
+                await asyncio.sleep(random.random())  # noqa: S311 — spreads requests, guards nothing
 
 
 def _in_slices(objects: Mapping[Request, T | None]) -> list[list[T]]:

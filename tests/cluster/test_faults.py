@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 
+from hack.cluster import binaries, control_plane
+from hack.cluster.api import Api
 from hack.cluster.layout import Layout
+from hack.cluster.process import kill, recorded
 from kfx.kube.client import Client
 from kfx.kube.credentials import Credentials, load_credentials
 from kfx.kube.errors import AlreadyExists, ApiError, TransportError
@@ -297,3 +300,24 @@ async def test_A15_a_right_that_is_taken_away_is_named_and_does_no_harm(rig: Rig
         assert 'resources: ["configmaps"]' in cache.unsynced()[0]
         await until(lambda: lister.get(Request(rig.namespace, "a")) is not None)
         assert cache.unsynced() == []
+
+
+async def test_C1_after_the_death_of_the_api_server_all_goes_on_within_seconds(
+    cluster: Layout, rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rig, "client", rig.direct)
+    async with rig.following() as names:
+        await rig.put("before")
+        await until(lambda: names() == {"before"})
+        process = recorded(cluster.records / "kube-apiserver")
+        assert process is not None
+        kill(process)
+        with pytest.raises(TransportError):
+            await rig.put("refused")
+        await asyncio.sleep(8)  # back-offs have grown by now
+        control_plane.start_api_server(cluster, binaries.find(binaries.CONTROL_PLANE, cluster.cache))
+        await asyncio.to_thread(control_plane.wait_for_api, cluster, Api.load(cluster.kubeconfig))
+        await rig.put("after")
+        async with asyncio.timeout(10):
+            await until(lambda: names() == {"before", "after"})
+    assert rig.told == [("came", "before"), ("came", "after")]

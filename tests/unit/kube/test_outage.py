@@ -1,5 +1,7 @@
 """One outage is one story: how it began, that it lasts, that it is over."""
 
+import asyncio
+
 from structlog.testing import capture_logs
 
 from kfx.kube.outage import REMINDER, Outage
@@ -46,3 +48,12 @@ def test_an_answer_without_an_outage_is_no_news() -> None:
 
 def test_the_next_outage_is_told_anew() -> None:
     assert [level for level, _ in told(0, None, 1, None)] == ["warning", "info", "warning", "info"]
+
+
+async def test_who_waits_for_the_end_is_woken_by_anybodys_answer(clock: object) -> None:
+    outage = Outage("https://api")
+    await outage.ended()
+    outage.seen("refused")
+    asyncio.get_running_loop().call_later(40, outage.over)
+    await outage.ended()
+    assert clock == 40

@@ -134,3 +134,18 @@ async def test_a_stream_that_breaks_hands_on_nothing_and_is_tried_again() -> Non
     )
     assert names(await followed(server)) == ["whole"]
     assert server.asked == ["stream", "stream", "stream", "watch 2"]
+
+
+async def test_after_an_outage_the_first_answer_to_anybody_wakes_it(clock: Any) -> None:
+    server = Server([errors.Unreachable("refused")], [end(1)])
+    answered = asyncio.Event()
+    server.reachable = answered.wait  # type: ignore[attr-defined]
+    asyncio.get_running_loop().call_later(0.1, answered.set)
+    assert ListEnd(set()) in await followed(server)
+    assert clock.now <= 1.1
+
+
+async def test_in_a_long_outage_it_tries_by_itself_as_well() -> None:
+    server = Server([errors.Unreachable("refused")], [end(1)])
+    server.reachable = asyncio.Event().wait  # type: ignore[attr-defined]
+    assert ListEnd(set()) in await followed(server)
