@@ -1,0 +1,117 @@
+"""From changes to the store and on to the listeners, in this order."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from kfx.kube.listwatch import Page
+from kfx.runtime.event import Event
+from kfx.runtime.informer import Informer
+from kfx.runtime.reconcile import Request
+from kfx.runtime.reflector import Dropped, Listed, ListEnd, Put
+from tests.things import FOREVER, Scripted, Thing, ThingSpec, event, informer_of, raw, thing
+
+KEY = Request("ns", "a")
+
+
+def informer(**options: Any) -> tuple[Informer[Thing], list[tuple[str, str | None, str | None, bool]]]:
+    found, told = informer_of(Scripted(lists=[], watches=[]), **options), []
+
+    def hear(heard: Event[Thing]) -> None:
+        told.append((heard.obj.metadata.name, _version(heard.old), _version(heard.new), heard.listed))
+
+    found.on_event(hear)
+    return found, told
+
+
+def _version(found: Thing | None) -> str | None:
+    return found.metadata.resource_version if found is not None else None
+
+
+def test_whoever_is_told_can_already_read_it() -> None:
+    found, seen = informer_of(Scripted(lists=[], watches=[])), []
+    found.on_event(lambda heard: seen.append(found.store.get(KEY) is heard.new))
+    found._apply(Put(thing("a", 1)))
+    found._apply(Dropped(KEY, None, "2"))
+    assert seen == [True, True]
+
+
+def test_a_list_adds_changes_and_takes_away() -> None:
+    found, told = informer()
+    for name in "abc":
+        found._apply(Put(thing(name, 1)))
+    told.clear()
+    found._apply(Listed([thing("a", 1), thing("b", 5), thing("d", 4)]))
+    assert not found.synced.is_set()
+    found._apply(ListEnd({Request("ns", name) for name in "abd"}))
+    assert found.synced.is_set()
+    assert told == [
+        ("a", "1", "1", True),
+        ("b", "1", "5", True),
+        ("d", None, "4", True),
+        ("c", "1", None, True),
+    ]
+
+
+def test_an_event_that_a_list_has_overtaken_is_not_told() -> None:
+    found, told = informer()
+    found._apply(Put(thing("a", 10)))
+    for version in (9, 10):
+        found._apply(Put(thing("a", version)))
+    found._apply(Dropped(KEY, None, "9"))
+    assert told == [("a", None, "10", False)]
+
+
+def test_versions_are_compared_as_numbers() -> None:
+    found, told = informer()
+    found._apply(Put(thing("a", 9)))
+    found._apply(Put(thing("a", 10)))
+    assert told[-1] == ("a", "9", "10", False)
+
+
+def test_a_list_may_bring_an_older_state_as_after_a_restored_backup() -> None:
+    found, told = informer()
+    found._apply(Put(thing("a", 10)))
+    found._apply(Listed([thing("a", 3)]))
+    assert told[-1] == ("a", "10", "3", True)
+
+
+def test_a_deletion_and_a_new_object_of_the_name_show_by_the_uid() -> None:
+    found, _ = informer()
+    heard: list[Event[Thing]] = []
+    found._apply(Put(thing("a", 1, uid="one")))
+    found.on_event(heard.append)
+    found._apply(Put(thing("a", 5, uid="two")))
+    assert heard[-1].old is not None
+    assert (heard[-1].old.metadata.uid, heard[-1].obj.metadata.uid) == ("one", "two")
+
+
+def test_a_late_listener_is_told_of_all_there_is() -> None:
+    found, _ = informer()
+    for name in "ab":
+        found._apply(Put(thing(name, 1)))
+    late: list[Event[Thing]] = []
+    found.on_event(late.append)
+    assert [(e.old, e.obj.metadata.name, e.listed) for e in late] == [(None, "a", True), (None, "b", True)]
+
+
+def test_a_transform_decides_what_is_kept() -> None:
+    found, _ = informer(transform=lambda t: msgspec.structs.replace(t, spec=ThingSpec(group="kept")))
+    found._apply(Put(thing("a", 1, group="dropped")))
+    kept = found.store.get(KEY)
+    assert kept is not None
+    assert kept.spec.group == "kept"
+    assert found.store.by_index("group", "dropped") == []
+
+
+async def test_it_follows_a_server_from_list_to_watch() -> None:
+    page = Page("5", "", [raw("a", 1), raw("b", 2)])
+    server = Scripted(lists=[page], watches=[[event("MODIFIED", "a", 6), event("DELETED", "b", 7), FOREVER]])
+    found = informer_of(server)
+    async with asyncio.TaskGroup() as group:
+        following = group.create_task(found.follow())
+        await found.synced.wait()
+        await asyncio.sleep(1)
+        following.cancel()
+    assert [(t.metadata.name, t.metadata.resource_version) for t in found.store.all()] == [("a", "6")]

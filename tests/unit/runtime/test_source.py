@@ -1,0 +1,42 @@
+"""From an event through predicate and handler into the queue."""
+
+from kfx.runtime.event import Event
+from kfx.runtime.handler import EnqueueRequestForObject
+from kfx.runtime.reconcile import Request
+from kfx.runtime.source import Watch
+from kfx.runtime.workqueue import Priority
+from tests.things import thing
+
+
+class Queue:
+    """Notes what is added."""
+
+    def __init__(self) -> None:
+        self.added: list[tuple[str, Priority]] = []
+
+    def add(self, item: Request, *, priority: Priority = Priority.NORMAL) -> None:
+        self.added.append((item.name, priority))
+
+
+def added(*events: Event) -> list[tuple[str, Priority]]:
+    queue = Queue()
+    for event in events:
+        Watch(EnqueueRequestForObject(), queue).offer(event)
+    return queue.added
+
+
+def test_what_the_predicate_refuses_is_not_queued() -> None:
+    assert added(Event(thing("a", 1), thing("a", 1))) == []
+
+
+def test_what_a_first_list_brings_waits_behind_fresh_changes() -> None:
+    assert added(Event(None, thing("a"), listed=True)) == [("a", Priority.LOW)]
+
+
+def test_what_has_really_changed_does_not_wait() -> None:
+    changes = [
+        Event(None, thing("new")),
+        Event(thing("missed", 1), thing("missed", 2), listed=True),
+        Event(thing("gone"), None, listed=True),
+    ]
+    assert added(*changes) == [(name, Priority.NORMAL) for name in ("new", "missed", "gone")]
