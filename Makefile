@@ -78,6 +78,10 @@ test: setup lint ## Everything: lint, unit, wire, rules, cluster and e2e tests; 
 .PHONY: verify
 verify: test ## What CI runs
 
+.PHONY: verify-bugs
+verify-bugs: $(STAMP) ## Plant the seeded bugs one by one and show which the tests catch (three minutes)
+	@$(PY) -m hack.verify.seeded_bugs
+
 ##@ Make
 
 .PHONY: lock

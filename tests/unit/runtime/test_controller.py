@@ -1,3 +1,5 @@
+"""Keys from the queue to the reconciler, and what each outcome leads to."""
+
 import asyncio
 
 import pytest
@@ -271,3 +273,18 @@ async def test_failures_are_reported_and_old_reads_are_not():
     boom, terminal = RuntimeError("boom"), TerminalError("no")
     await run(Scripted(CONFLICT, boom, terminal), A, report=lambda *args: told.append(args))
     assert told == [(A, boom), (A, terminal)]
+
+
+async def test_a_reconcile_that_is_cancelled_is_no_failure_of_the_reconciler():
+    metrics, reconciler = RuntimeMetrics(), Slow(1e6)
+    controller = Controller("c", reconciler, metrics=metrics, timeout=None)
+    controller.queue.add(A)
+    with capture_logs() as logs, pytest.raises(TimeoutError):
+        async with asyncio.timeout(5), controller.running():
+            await asyncio.Event().wait()
+    assert reconciler.running == set()
+    assert logs == []
+    assert (
+        metrics.registry.get_sample_value("controller_runtime_reconcile_errors_total", {"controller": "c"})
+        == 0
+    )

@@ -1,10 +1,11 @@
 """A leader that was stopped or blocked for a while, and what it may do when it wakes."""
 
 import asyncio
+import time
 
 import pytest
 
-from kfx.runtime.leader import Lease, WriteHeld
+from kfx.runtime.leader import Lease, WriteHeld, boot_time
 from tests.leases import later
 
 
@@ -55,3 +56,8 @@ async def test_after_a_long_pause_a_lease_that_was_touched_is_lost(a, register, 
     await a.lose()
     assert clock == 2
     assert register.holder == (found.holder if found else None)  # not touched again
+
+
+def test_the_clock_of_leases_runs_since_boot_and_nobody_can_set_it() -> None:
+    before = time.clock_gettime(time.CLOCK_BOOTTIME)
+    assert before <= boot_time() <= time.clock_gettime(time.CLOCK_BOOTTIME)
