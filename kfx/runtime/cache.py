@@ -183,6 +183,7 @@ class Cache:
             reflector: Reflector[Any] = Reflector(
                 chosen.resource, source, decode, metrics=metrics, streaming=True
             )
+            metrics.last_event_age.set_function(reflector.age)
             found = self._informers[chosen] = Informer(reflector, Store(), transform=transform)
             if self._group is not None:
                 self._start(chosen, found)

@@ -4,11 +4,13 @@ The forms are those of controller-runtime and of the API server: named checks, `
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import cast
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.exposition import choose_encoder
 
 from kfx.runtime.address import parse_address
@@ -111,10 +113,21 @@ class MetricsServer(_OptionalServer):
         if request.path != "/metrics":
             return _text(404, "404 page not found\n")
         encode, content_type = choose_encoder(",".join(request.headers.getall("Accept", ())))
-        # rendering a large registry takes long: not on the loop, and not in many threads
         async with self._one_at_a_time:
-            body = await asyncio.to_thread(encode, self._registry)
+            # read on the loop, which owns what is counted; written beside it, since a large one takes long
+            collected = cast(CollectorRegistry, _Collected(tuple(self._registry.collect())))
+            body = await asyncio.to_thread(encode, collected)
         return web.Response(body=body, headers={"Content-Type": content_type})
+
+
+@dataclass(frozen=True, slots=True)
+class _Collected:
+    """A registry as it was at one moment."""
+
+    metrics: tuple[Metric, ...]
+
+    def collect(self) -> Iterable[Metric]:
+        return self.metrics
 
 
 def _text(status: int, text: str) -> web.Response:

@@ -1,7 +1,9 @@
 """A real Experiment runs to its end, and leaves behind what Katib's clients read."""
 
+import urllib.request
+
 from tests.e2e.experiments import small
-from tests.e2e.platform import Platform, ending
+from tests.e2e.platform import PORTS, Platform, ending
 
 EXPERIMENT = "katib.kubeflow.org/experiment"
 
@@ -47,6 +49,15 @@ def test_a_jobs_work_is_taken_away_once_its_trial_has_ended(kfx: Platform) -> No
     (trial,) = kfx.get("trials", selector=f"{EXPERIMENT}={name}")
     job = trial["metadata"]["name"]
     kfx.kubectl("-n", "default", "wait", "--for=delete", "job", job, "--timeout=50s")
+
+
+def test_the_figures_of_a_process_that_works_can_be_scraped(kfx: Platform) -> None:
+    with urllib.request.urlopen(PORTS.metrics_url, timeout=10) as answer:
+        found = dict(line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if line[:1] != "#")
+    assert float(found['katib_trial_succeeded_total{namespace="default"}']) >= 1
+    assert float(found['controller_runtime_webhook_requests_total{code="200",webhook="/mutate-pod"}']) >= 1
+    assert float(found['kfx_informer_last_event_age_seconds{resource="trials.kubeflow.org"}']) < 90
+    assert "workqueue_longest_running_processor_seconds" in "".join(found)
 
 
 def test_a_deleted_experiment_takes_everything_with_it(kfx: Platform) -> None:

@@ -5,6 +5,8 @@ from prometheus_client import CollectorRegistry, Counter
 
 from kfx.runtime.address import AddressInUse, InvalidAddress
 from kfx.runtime.health import HealthServer, MetricsServer
+from kfx.runtime.metrics import RuntimeMetrics
+from kfx.runtime.workqueue import WorkQueue
 from tests.serving import Answer, get
 
 pytestmark = pytest.mark.real_time
@@ -95,6 +97,20 @@ async def test_metrics_in_both_forms() -> None:
     assert b"\nthings_total 3.0\n" in plain.body
     assert modern.headers["content-type"].startswith("application/openmetrics-text")
     assert modern.body.endswith(b"# EOF\n")
+
+
+async def test_figures_of_work_in_hand_can_be_scraped() -> None:
+    metrics = RuntimeMetrics()
+    queue: WorkQueue[str] = WorkQueue("q", metrics=metrics.queue("q"))
+    queue.add("a")
+    await queue.get()
+    server = MetricsServer(HERE, metrics.registry)
+    async with server.serving():
+        assert server.bound is not None
+        answer = await get(server.bound[1], "/metrics")
+    assert answer.status == 200
+    found = dict(line.rsplit(b" ", 1) for line in answer.body.splitlines() if line.startswith(b"workqueue_"))
+    assert float(found[b'workqueue_longest_running_processor_seconds{controller="q",name="q"}']) > 0
 
 
 @pytest.mark.parametrize("addr", ["0", ""])
