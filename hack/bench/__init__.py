@@ -1,0 +1,1 @@
+"""kfx beside its peers, on one machine, in one run."""

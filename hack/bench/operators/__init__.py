@@ -1,0 +1,1 @@
+"""What is measured of kfx: programs made of its runtime alone."""
