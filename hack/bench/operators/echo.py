@@ -7,22 +7,9 @@ from typing import ClassVar
 
 import uvloop
 
-from kfx.kube.client import Client
-from kfx.kube.credentials import load_credentials
-from kfx.kube.model import KubeObject, Model
-from kfx.kube.resource import Resource
-from kfx.runtime.cache import Cache
-from kfx.runtime.controller import Controller
-from kfx.runtime.events import EventRecorder
-from kfx.runtime.handler import EnqueueRequestForObject, EnqueueRequestForOwner
-from kfx.runtime.leader import AlwaysLeader
+from kfx.kube import KubeObject, Model, Resource, load_credentials
+from kfx.runtime import Create, Lister, Operator, Plan, Request, Result, Writer
 from kfx.runtime.log import configure_logging
-from kfx.runtime.manager import Manager
-from kfx.runtime.metrics import RuntimeMetrics
-from kfx.runtime.plan import Create, Plan
-from kfx.runtime.reconcile import Request, Result
-from kfx.runtime.store import Lister
-from kfx.runtime.writer import Writer
 
 CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
 
@@ -81,18 +68,10 @@ async def run(kubeconfig: str, workers: int) -> None:
     """Until SIGTERM."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    async with Client.connect(load_credentials(kubeconfig), user_agent="echo") as client:
-        metrics = RuntimeMetrics()
-        cache = Cache(client, metrics=metrics)
-        recorder = EventRecorder(client, "echo", metrics=metrics)
-        reconciler = EchoReconciler(cache.lister(Echo), Writer(client, recorder, metrics))
-        controller = Controller("echo", reconciler, workers=workers, metrics=metrics)
-        cache.watch(Echo, EnqueueRequestForObject(), controller.queue)
-        owner = EnqueueRequestForOwner("bench.example.org", "Echo")
-        cache.watch(CONFIG_MAPS, owner, controller.queue)
-        await Manager(
-            servers=[], cache=cache, elector=AlwaysLeader(), controllers=[controller], background=[recorder]
-        ).run(stop)
+    async with Operator.connect(load_credentials(kubeconfig), "echo") as operator:
+        reconciler = EchoReconciler(operator.cache.lister(Echo), operator.writer)
+        operator.controller("echo", reconciler, Echo, owns=[CONFIG_MAPS], workers=workers)
+        await operator.run(stop)
 
 
 if __name__ == "__main__":
