@@ -4,12 +4,14 @@ Two sessions, since they differ in what waiting means: a request has a total tim
 none but must be heard of. HTTP/1.1, one connection a watch.
 """
 
+import asyncio
 import errno
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 from yarl import URL
@@ -68,6 +70,8 @@ class Transport:
         silent = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=idle)
         async with _session(total) as requests, _session(silent) as watches:
             yield cls(credentials, requests=requests, watches=watches)
+        for _ in range(3):
+            await asyncio.sleep(0)  # a handshake that was cancelled closes its socket in a later turn
 
     async def request(
         self,
@@ -194,8 +198,31 @@ class LineSplitter:
         return [line for line in whole if line.strip()]
 
 
+class _Connector(aiohttp.TCPConnector):
+    """Ends a connection that is of no further use at once, and does not close before it has ended.
+
+    aiohttp would take leave of a TLS peer in its own time, which a watch that was given up does not deserve
+    and a loop that ends does not have.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._ending: set[asyncio.Future[None]] = set()
+
+    def _release(self, key: Any, protocol: Any, *, should_close: bool = False) -> None:
+        if (should_close or protocol.should_close) and not self._closed:
+            if (closed := protocol.closed) is not None:
+                self._ending.add(closed)
+                closed.add_done_callback(self._ending.discard)
+            protocol.abort()
+        super()._release(key, protocol, should_close=should_close)
+
+    def _close(self, *, abort_ssl: bool = False) -> list[Awaitable[object]]:
+        return [*super()._close(abort_ssl=abort_ssl), *self._ending]
+
+
 def _session(timeout: aiohttp.ClientTimeout) -> aiohttp.ClientSession:
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60, socket_factory=_socket)
+    connector = _Connector(limit=0, keepalive_timeout=60, socket_factory=_socket)
     session = aiohttp.ClientSession(
         connector=connector,
         timeout=timeout,
