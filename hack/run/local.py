@@ -42,7 +42,8 @@ async def run_local(options: Options, manifest: dict[str, Any], steps: Steps) ->
             status = await _watch(client, manifest, steps, cluster=cluster, kfx=kfx)
         if cluster.stays:
             steps.say(f"kfx is stopped; start it again with: {shlex.join(command)}")
-            steps.say("take the cluster down with: make cluster-down")
+            index = f" INDEX={options.index}" if options.index else ""
+            steps.say(f"take the cluster down with: make cluster-down{index}")
         return status
 
 

@@ -18,7 +18,7 @@ from kfx.katib.suggestion import (
     trials_to_tell,
     wanted,
 )
-from kfx.runtime.reconcile import Request, Result
+from kfx.runtime.reconcile import Request, Result, TerminalError
 from kfx.runtime.store import Lister
 from kfx.runtime.writer import Writer
 
@@ -101,9 +101,14 @@ class SuggestionReconciler:
         self, suggestion: Suggestion, experiment: Experiment, trials: Sequence[Trial]
     ) -> Sequence[tuple[ParameterAssignment, ...]] | None:
         count = wanted(suggestion)
-        algorithm = self._algorithms.get(_algorithm_name(experiment))
-        if not count or algorithm is None:
+        if not count:
             return None
+        name = _algorithm_name(experiment)
+        algorithm = self._algorithms.get(name)
+        if algorithm is None:
+            # one that another controller has begun: it would wait for ever
+            known = ", ".join(sorted(self._algorithms))
+            raise TerminalError(f"algorithm {name} does not run inside kfx, which has {known}; start anew")
         overlaid = overlay_settings(experiment, suggestion)
         return algorithm.suggest(overlaid, trials_to_tell(trials), suggestion.status.suggestion_count, count)
 

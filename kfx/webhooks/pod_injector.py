@@ -12,12 +12,21 @@ from kfx.katib.sidecar import InjectionError
 from kfx.kube.errors import ApiError, NotFound, TransportError
 from kfx.kube.model import KubeObject
 from kfx.runtime.admission import AdmissionRequest, Allowed, Denied, Verdict
+from kfx.runtime.plan import Note
 from kfx.runtime.reconcile import Request
 from kfx.runtime.store import Lister
 from kfx.webhooks.config_reader import KatibConfigReader
 from kfx.webhooks.owners import OwnerWalk, Reference
 
 T = TypeVar("T", bound=KubeObject)
+
+REFUSED = "PodRefused"
+
+
+class Recorder(Protocol):
+    """Where notes go; never waits."""
+
+    def note(self, owner: KubeObject, note: Note) -> None: ...
 
 
 class ObjectReader(Protocol):
@@ -27,7 +36,10 @@ class ObjectReader(Protocol):
 
 
 class PodInjector:
-    """Finds the pod's Trial, in the cache where it can, and lets the rules of injection change the pod."""
+    """Finds the pod's Trial, in the cache where it can, and lets the rules of injection change the pod.
+
+    ``recorder``: a refusal is told to the Trial too, as only the pod's creator reads the answer.
+    """
 
     path = "/mutate-pod"
 
@@ -40,7 +52,9 @@ class PodInjector:
         suggestions: Lister[Suggestion],
         config: KatibConfigReader,
         settings: InjectionSettings,
+        recorder: Recorder | None = None,
     ) -> None:
+        self._recorder = recorder
         self._client = client
         self._owners = owners
         self._trials = trials
@@ -57,7 +71,12 @@ class PodInjector:
         except (ApiError, TransportError) as error:
             message = f"cannot tell which Trial the pod belongs to: {error}; its creator will try again"
             return Denied(message, code=500)
-        return await self._inject(pod, trial) if trial else Allowed()
+        if not trial:
+            return Allowed()
+        verdict = await self._inject(pod, trial)
+        if isinstance(verdict, Denied) and self._recorder is not None and not request.dry_run:
+            self._recorder.note(trial, Note("Warning", REFUSED, f"a pod was refused: {verdict.message}"))
+        return verdict
 
     async def _inject(self, pod: Mapping[str, Any], trial: Trial) -> Verdict:
         try:

@@ -210,25 +210,25 @@ def test_a_killed_api_server_is_told_and_the_next_up_starts_anew(control_plane: 
 @pytest.mark.parametrize("delay", [0.3, 1.0, 2.0])
 def test_an_up_that_was_killed_midway_leaves_nothing_after_down(absent: Tool, delay: float) -> None:
     command = [*PROGRAM, "up", "--index", str(absent.layout.index)]
-    with subprocess.Popen(
-        [*command, "--flavour", "control-plane"], stderr=subprocess.DEVNULL, preexec_fn=_hear_interrupts
-    ) as starting:
+    with subprocess.Popen([*command, "--flavour", "control-plane"], stderr=subprocess.DEVNULL) as starting:
         time.sleep(delay)
         starting.kill()
     absent.succeed("down")
     assert leftovers(absent.layout) == []
 
 
-def _hear_interrupts() -> None:
-    """A shell has its background jobs ignore SIGINT, and these tests may run in one."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+@pytest.fixture
+def hearing_interrupts() -> Iterator[None]:
+    """A shell has its background jobs and their children ignore SIGINT, and these tests may be one."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.usefixtures("hearing_interrupts")
 def test_an_interrupted_up_ends_what_it_began(absent: Tool) -> None:
     command = [*PROGRAM, "up", "--index", str(absent.layout.index)]
-    with subprocess.Popen(
-        [*command, "--flavour", "control-plane"], stderr=subprocess.DEVNULL, preexec_fn=_hear_interrupts
-    ) as starting:
+    with subprocess.Popen([*command, "--flavour", "control-plane"], stderr=subprocess.DEVNULL) as starting:
         wait_until(lambda: recorded(absent.layout.records / "etcd") is not None, what="etcd", timeout=30)
         starting.send_signal(signal.SIGINT)
         assert starting.wait(timeout=10) == 130

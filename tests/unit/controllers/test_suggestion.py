@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
 from kfx.apis.common import AlgorithmSpec, NameValue
@@ -9,7 +10,7 @@ from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
 from kfx.controllers.suggestion import SuggestionReconciler
 from kfx.runtime.plan import Plan
-from kfx.runtime.reconcile import Request, Result
+from kfx.runtime.reconcile import Request, Result, TerminalError
 from tests.katib_objects import NOW, experiment, said, suggestion, trial
 from tests.unit.controllers.parts import Plans, store_of, trials_of
 
@@ -134,3 +135,17 @@ async def test_an_exhausted_algorithm_ends_the_suggestion() -> None:
 async def test_what_no_webhook_has_seen_is_prepared_first() -> None:
     of = suggestion("Created", requests=1)
     assert await reconcile(of, prepare=lambda _: "spec.objective is required") == Plan()
+
+
+async def test_a_suggestion_that_runs_under_an_algorithm_of_others_does_not_wait_in_silence() -> None:
+    with pytest.raises(TerminalError, match=r"does not run inside kfx, which has \w+; start anew"):
+        await reconcile(
+            suggestion("Created", "DeploymentReady", "Running", requests=2),
+            experiments=[with_algorithm("tpe")],
+        )
+
+
+def with_algorithm(name: str) -> Experiment:
+    of = experiment("Created", "Running")
+    algorithm = msgspec.structs.replace(of.spec.algorithm, algorithm_name=name)
+    return msgspec.structs.replace(of, spec=msgspec.structs.replace(of.spec, algorithm=algorithm))

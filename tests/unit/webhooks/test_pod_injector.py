@@ -11,7 +11,9 @@ from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
 from kfx.katib.injection import InjectionSettings
 from kfx.kube.errors import ServerError
+from kfx.kube.model import KubeObject
 from kfx.runtime.admission import Allowed, Denied, Verdict
+from kfx.runtime.plan import Note
 from kfx.runtime.store import Store
 from kfx.webhooks.config_reader import KatibConfigReader
 from kfx.webhooks.owners import OwnerWalk
@@ -58,6 +60,7 @@ class World:
         config: tuple[dict[str, Any], ...] = (),
     ) -> None:
         self.documents = Documents(answers)
+        self.told: list[tuple[str, Note]] = []
         self._injector = PodInjector(
             client=self.documents,
             owners=OwnerWalk(client=self.documents, jobs={}),
@@ -67,7 +70,11 @@ class World:
                 config_maps=stored(ConfigMap, *config), core_namespace="kubeflow", collector_image="kfx:1"
             ),
             settings=InjectionSettings(db_manager_address="db:1", collector_image="kfx:1"),
+            recorder=self,
         )
+
+    def note(self, owner: KubeObject, note: Note) -> None:
+        self.told.append((str(owner), note))
 
     async def handle(self, pod: dict[str, Any] = BASE["pod"]) -> Verdict:
         return await self._injector.handle(request(pod))
@@ -174,3 +181,14 @@ async def test_a_pod_that_was_here_before_gets_no_patch() -> None:
     assert isinstance(verdict, Allowed)
     again = await World().handle(jsonpatch.apply_patch(BASE["pod"], list(verdict.patch or ())))
     assert again == Allowed()
+
+
+async def test_a_refusal_is_told_to_the_trial_as_only_the_job_controller_reads_the_answer() -> None:
+    world = World(trials=(TRIAL,))
+    verdict = await world.handle(change(BASE["pod"], {}, ["/spec/containers/0/command"]))
+    assert isinstance(verdict, Denied)
+    assert world.told == [
+        ("Trial user/exp-aaaa", Note("Warning", "PodRefused", f"a pod was refused: {verdict.message}"))
+    ]
+    await world.handle()
+    assert len(world.told) == 1
