@@ -39,12 +39,14 @@ from kfx.runtime.admission import AdmissionHandler, AdmissionServer
 from kfx.runtime.cache import Cache
 from kfx.runtime.certs import CertificateSource, FileCertificates, Identity, SelfSigned
 from kfx.runtime.controller import Controller
+from kfx.runtime.debug import DebugServer
 from kfx.runtime.events import EventRecorder
 from kfx.runtime.handler import EnqueueRequestForObject, EnqueueRequestForOwner, EnqueueRequestsFromMapFunc
-from kfx.runtime.health import Check, HealthServer, MetricsServer
+from kfx.runtime.health import Check, HealthServer, MetricsServer, ping, unless_stopping
 from kfx.runtime.leader import AlwaysLeader, LeaderElector, own_identity
 from kfx.runtime.lease import ApiLeaseLock
 from kfx.runtime.log import get_logger
+from kfx.runtime.loop_lag import LoopLag
 from kfx.runtime.manager import Manager, Server
 from kfx.runtime.metrics import RuntimeMetrics
 from kfx.runtime.pki import CertificateError
@@ -63,7 +65,8 @@ from kfx.webhooks.owners import OwnerWalk
 from kfx.webhooks.pod_injector import PodInjector
 
 AGENT = f"kfx/{__version__}"
-GRACE_PERIOD = 20.0  # seconds for work in hand; what is cut off then still closes, within 30 s in all
+GRACE_PERIOD = 20.0  # seconds after --shutdown-delay for work in hand; the rest then closes within 10 s
+WATCH_SILENCE = 180.0  # seconds; bookmarks come every minute, and an idle watch is cut after 70 s
 SERVICE = "katib-controller"
 WEBHOOK_CONFIGURATION = "katib.kubeflow.org"
 CERTIFICATE_SECRET = "katib-webhook-cert"  # noqa: S105 — a name
@@ -87,20 +90,30 @@ async def serve(config: Config, stop: asyncio.Event) -> None:
         store = await stack.enter_async_context(ObservationStore.open(config.sqlite_path))
         transport = await stack.enter_async_context(Transport.open(credentials))
         log.info("starting", version=__version__, server=credentials.server)
-        await Wiring(config, credentials, transport, store).manager().run(stop)
+        await Wiring(config, credentials, transport, store, stop).manager().run(stop)
 
 
 class Wiring:
-    """Every part, made once. ``transport`` leads to the API server of ``credentials``."""
+    """Every part, made once. ``transport`` leads to the API server of ``credentials``.
+
+    ``stop``: once it is set, readiness says so.
+    """
 
     def __init__(
-        self, config: Config, credentials: Credentials, transport: Transport, store: ObservationStore
+        self,
+        config: Config,
+        credentials: Credentials,
+        transport: Transport,
+        store: ObservationStore,
+        stop: asyncio.Event | None = None,
     ) -> None:
         self.metrics = RuntimeMetrics()
         for name, (text, labels) in KATIB_COUNTERS.items():
             self.metrics.register_counter(name, text, labels)
         self._config = config
         self._store = store
+        self._stop = stop or asyncio.Event()
+        self._loop_lag = LoopLag(self.metrics)
         self._reader = Client(transport, user_agent=AGENT, observe=self.metrics.observe_request)
         self._elector = self._elect(credentials)
         self._client = Client(
@@ -130,11 +143,12 @@ class Wiring:
         controllers = [self._experiment(), self._suggestion(), self._trial()]
         self._watch(*controllers)
         return Manager(
-            servers=self._servers(),
+            servers=self._servers(controllers),
             cache=self._cache,
             elector=self._elector,
             controllers=controllers,
-            background=self._recorders,
+            background=[self._loop_lag, *self._recorders],
+            shutdown_delay=self._config.shutdown_delay,
             grace_period=GRACE_PERIOD,
         )
 
@@ -221,7 +235,7 @@ class Wiring:
         self._recorders.append(recorder)
         return recorder, Writer(self._client, recorder, self.metrics)
 
-    def _servers(self) -> Sequence[Server]:
+    def _servers(self, controllers: Sequence[Controller]) -> Sequence[Server]:
         certificates = self._certificates()
         admission = AdmissionServer(
             port=self._config.webhook_port,
@@ -229,12 +243,19 @@ class Wiring:
             certificates=certificates,
             metrics=self.metrics,
         )
-        checks: dict[str, Check] = {"readyz": admission.ready, "informers": self._informers_ready}
+        checks: dict[str, Check] = {
+            "readyz": unless_stopping(self._stop, admission.ready),
+            "informers": self._informers_ready,
+            "watches": self._watches_ready,
+        }
         if isinstance(certificates, SelfSigned):
             checks["certificates"] = certificates.ready
+        liveness = {"healthz": ping, "loop": self._loop_lag.check}
+        queues = {each.name: each.queue.state for each in controllers}
         db_manager = DBManager(self._store, namespaces_of=self._namespaces_of)
         return (
-            HealthServer(self._config.healthz_addr, checks),
+            HealthServer(self._config.healthz_addr, checks, liveness=liveness),
+            DebugServer(self._config.debug_addr, queues=queues, caches=self._cache.states),
             MetricsServer(self._config.metrics_addr, self.metrics.registry),
             admission,
             GrpcServer(
@@ -260,6 +281,7 @@ class Wiring:
                 db_manager_address=self._config.db_manager_address,
                 collector_image=self._config.collector_image,
             ),
+            recorder=self._recording(TRIAL)[0],
         )
         return ExperimentDefaulter(), validator, injector
 
@@ -285,6 +307,9 @@ class Wiring:
 
     def _informers_ready(self) -> str | None:
         return "; ".join(self._cache.unsynced()) or None
+
+    def _watches_ready(self) -> str | None:
+        return "; ".join(self._cache.silent(WATCH_SILENCE)) or None
 
     def _namespaces_of(self, trial: str) -> Sequence[str]:
         found = self._trials.by_index(indexes.BY_NAME, trial)

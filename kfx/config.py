@@ -33,6 +33,7 @@ class Config:
 
     metrics_addr: str
     healthz_addr: str
+    debug_addr: str
     webhook_port: int
     cert_dir: str
     enable_leader_election: bool
@@ -44,6 +45,7 @@ class Config:
     collector_image: str
     metrics_wait: float
     image_wait: float
+    shutdown_delay: float
     log_level: str
     log_format: str
     core_namespace: str
@@ -62,6 +64,11 @@ def parse_trial_resource(text: str) -> str:
 FLAGS: tuple[Flag, ...] = (
     Flag("metrics-addr", "address", ":8080", "where /metrics is served", flags.parse_address),
     Flag("healthz-addr", "address", ":18080", "where /healthz and /readyz are served", flags.parse_address),
+    Flag(
+        "debug-addr", "address", "0",
+        "where /debug/tasks, queues, caches and memory are served; a loopback address, or 0 for off",
+        flags.parse_loopback_address,
+    ),
     Flag("webhook-port", "port", 8443, "port of the admission webhooks (TLS)", flags.parse_port),
     Flag(
         "cert-dir", "directory", "/tmp/cert",  # noqa: S108 — Katib's place, a mounted Secret
@@ -101,6 +108,11 @@ FLAGS: tuple[Flag, ...] = (
     Flag(
         "image-wait", "duration", 60.0,
         "how long a pod may fail to pull its image before its trial fails", flags.parse_duration,
+    ),
+    Flag(
+        "shutdown-delay", "duration", 0.0,
+        "how long webhooks and collectors are still served after SIGTERM, while /readyz says no already",
+        flags.parse_duration,
     ),
     Flag(
         "log-level", "level", "info", "debug, info, warning or error",

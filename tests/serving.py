@@ -182,11 +182,11 @@ async def read_to_end(reader: asyncio.StreamReader) -> bytes:
             return b""
 
 
-async def get(port: int, path: str, headers: Sequence[str] = ()) -> Answer:
+async def get(port: int, path: str, headers: Sequence[str] = (), *, host: str = "x") -> Answer:
     """One plain HTTP GET."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
-        writer.write("\r\n".join([f"GET {path} HTTP/1.1", "Host: x", *headers, "", ""]).encode())
+        writer.write("\r\n".join([f"GET {path} HTTP/1.1", f"Host: {host}", *headers, "", ""]).encode())
         return await read_answer(reader)
     finally:
         writer.transport.abort()

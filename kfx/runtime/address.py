@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import ipaddress
 import socket
 from dataclasses import dataclass
 
@@ -58,6 +59,16 @@ def parse_address(text: str, *, flag: str) -> Address | None:
     if not (port.isascii() and port.isdigit()) or int(port) > 65535:
         raise InvalidAddress(_expected(text, flag))
     return Address(host[1:-1] if bracketed else host, int(port))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host``, a name or an address without brackets, can only mean this machine itself."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _expected(text: str, flag: str) -> str:

@@ -38,6 +38,18 @@ class Selection:
         return f"{self.resource} ({limits})" if limits else str(self.resource)
 
 
+@dataclass(frozen=True, slots=True)
+class Following:
+    """How far one selection has got. ``age``: seconds since the server was last heard of, None before."""
+
+    selection: str
+    objects: int
+    synced: bool
+    served: bool
+    age: float | None
+    problem: str | None
+
+
 class Cache:
     """Listers by kind, and the informers that keep them current while ``running()``."""
 
@@ -168,6 +180,31 @@ class Cache:
             elif not informer.synced.is_set():
                 found.append(f"{chosen}: not listed yet")
         return found
+
+    def silent(self, limit: float) -> list[str]:
+        """What readiness should name: kinds of which nothing has been heard for over ``limit`` seconds.
+
+        A kind that is not served does not count, nor one that :meth:`unsynced` names.
+        """
+        return [
+            f"{each.selection}: nothing heard for {each.age:.0f} s (limit {limit:g} s)"
+            for each in self.states()
+            if each.age is not None and each.age > limit and each.synced and each.served and not each.problem
+        ]
+
+    def states(self) -> list[Following]:
+        """Every selection, in the order in which they were declared."""
+        return [
+            Following(
+                selection=str(chosen),
+                objects=len(informer.store),
+                synced=informer.synced.is_set(),
+                served=informer.reflector.served,
+                age=age if (age := informer.reflector.age()) >= 0 else None,
+                problem=informer.reflector.problem,
+            )
+            for chosen, informer in self._informers.items()
+        ]
 
     def sizes(self) -> dict[str, int]:
         """Objects held, by selection."""

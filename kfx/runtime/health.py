@@ -4,8 +4,7 @@ The forms are those of controller-runtime and of the API server: named checks, `
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -13,13 +12,10 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.exposition import choose_encoder
 
-from kfx.runtime.address import parse_address
-from kfx.runtime.http_server import Handle, HttpServer, Limits
+from kfx.runtime.optional_server import OptionalServer, plain
 
 Check = Callable[[], str | None]
 """Why something is not well, or None. Must answer at once."""
-
-PROBE_LIMITS = Limits(connections=64, per_address=32)
 
 
 def ping() -> str | None:
@@ -27,31 +23,15 @@ def ping() -> str | None:
     return None
 
 
-class _OptionalServer:
-    """A server that its flag may switch off."""
+def unless_stopping(stop: asyncio.Event, check: Check) -> Check:
+    """``check``, but "shutting down" from the moment that ``stop`` is set.
 
-    def __init__(self, addr: str, handle: Handle, *, flag: str) -> None:
-        address = parse_address(addr, flag=flag)
-        self._http: HttpServer | None = None
-        if address is not None:
-            self._http = HttpServer(handle, address=address, flag=flag, limits=PROBE_LIMITS)
-
-    @property
-    def bound(self) -> tuple[str, int] | None:
-        """Host and port really bound; None if it is off. Raises RuntimeError while not serving."""
-        return self._http.bound if self._http else None
-
-    @asynccontextmanager
-    async def serving(self) -> AsyncIterator[None]:
-        """Serve inside the block. Raises AddressInUse or ListenError before it begins."""
-        if self._http is None:
-            yield
-            return
-        async with self._http.serving():
-            yield
+    So Services forget a replica before it lets go of anything, not once its turn to stop has come.
+    """
+    return lambda: "shutting down" if stop.is_set() else check()
 
 
-class HealthServer(_OptionalServer):
+class HealthServer(OptionalServer):
     """``/readyz`` for all of ``checks``, ``/healthz`` for all of ``liveness``; below them each by its name.
 
     ``addr``: ``host:port``, ``:port``, or ``0`` for none. Raises InvalidAddress.
@@ -73,10 +53,10 @@ class HealthServer(_OptionalServer):
         checks = self._groups.get(group)
         name = "/".join(rest)
         if checks is None or (name and name not in checks):
-            return _text(404, "404 page not found\n")
+            return plain(404, "404 page not found\n")
         if name:
             reason = checks[name]()
-            return _text(200, "ok") if reason is None else _text(500, f"{name}: {_one_line(reason)}\n")
+            return plain(200, "ok") if reason is None else plain(500, f"{name}: {_one_line(reason)}\n")
         query = request.query
         return report(group, checks, excluded=set(query.getall("exclude", ())), verbose="verbose" in query)
 
@@ -94,11 +74,11 @@ def report(group: str, checks: Mapping[str, Check], *, excluded: set[str], verbo
     if excluded - checks.keys():
         lines.append("warn: some of the checks to exclude do not exist")
     if failed:
-        return _text(500, "\n".join([*lines, f"{group} check failed\n"]))
-    return _text(200, "\n".join([*lines, f"{group} check passed\n"]) if verbose else "ok")
+        return plain(500, "\n".join([*lines, f"{group} check failed\n"]))
+    return plain(200, "\n".join([*lines, f"{group} check passed\n"]) if verbose else "ok")
 
 
-class MetricsServer(_OptionalServer):
+class MetricsServer(OptionalServer):
     """``/metrics`` of one registry, in the Prometheus text form or OpenMetrics where that is asked for.
 
     ``addr`` as for :class:`HealthServer`. Raises InvalidAddress.
@@ -111,7 +91,7 @@ class MetricsServer(_OptionalServer):
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.path != "/metrics":
-            return _text(404, "404 page not found\n")
+            return plain(404, "404 page not found\n")
         encode, content_type = choose_encoder(",".join(request.headers.getall("Accept", ())))
         async with self._one_at_a_time:
             # read on the loop, which owns what is counted; written beside it, since a large one takes long
@@ -128,11 +108,6 @@ class _Collected:
 
     def collect(self) -> Iterable[Metric]:
         return self.metrics
-
-
-def _text(status: int, text: str) -> web.Response:
-    headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache, private"}
-    return web.Response(status=status, text=text, headers=headers)
 
 
 def _one_line(text: str) -> str:

@@ -16,7 +16,7 @@ import structlog
 from structlog.contextvars import bind_contextvars, bound_contextvars, merge_contextvars
 from structlog.typing import FilteringBoundLogger
 
-__all__ = ["bind_contextvars", "bound_contextvars", "configure_logging", "get_logger"]
+__all__ = ["bind_contextvars", "bound_contextvars", "configure_logging", "get_logger", "short_path"]
 
 LONGEST_VALUE = 1024
 MOST_ITEMS = 32
@@ -112,12 +112,13 @@ def _places(failed: BaseException) -> list[str]:
     at: TracebackType | None = failed.__traceback__
     while at is not None:
         code = at.tb_frame.f_code
-        places.append(f"{_short(code.co_filename)}:{at.tb_lineno} {code.co_name}")
+        places.append(f"{short_path(code.co_filename)}:{at.tb_lineno} {code.co_name}")
         at = at.tb_next
     return places[::-1]
 
 
-def _short(path: str) -> str:
+def short_path(path: str) -> str:
+    """A file's name from the package down, so that no output tells where this is installed."""
     return "/".join(path.split("/")[-3:])
 
 

@@ -24,6 +24,7 @@ RECONCILE_BUCKETS = (
     *(0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
     *(1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5, 6, 7, 8, 9, 10, 15, 20, 25, 30, 40, 50, 60),
 )
+LAG_BUCKETS = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 QUEUE_BUCKETS = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
 
 
@@ -113,6 +114,10 @@ class RuntimeMetrics:
         self.events_dropped = self._counter(
             "kfx_events_dropped_total", "Kubernetes events that were not posted.", ("reason",)
         )
+        self.loop_lag = self._histogram(
+            "kfx_loop_lag_seconds", "How late the event loop woke a sleep of 100 ms.", (), LAG_BUCKETS
+        )
+        self.loop_lag_max = self._gauge("kfx_loop_lag_max_seconds", "The largest lag of the last 10 s.")
 
     def controller(self, name: str, workers: int) -> ControllerMetrics:
         """The figures of controller ``name``, all at 0."""

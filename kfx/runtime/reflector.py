@@ -76,6 +76,7 @@ class Reflector(Generic[T]):
     a server that cannot is asked for pages from then on.
 
     ``problem`` says why the collection cannot be followed for reasons a person must mend, else ``None``.
+    ``served`` is false while the server knows no such kind.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Reflector(Generic[T]):
     ) -> None:
         self._streaming = streaming
         self.problem: str | None = None
+        self.served = True
         self._resource = resource
         self._source = source
         self._reader = ObjectReader(decode, metrics)
@@ -133,10 +135,12 @@ class Reflector(Generic[T]):
             if self._ever_listed and self._absent == 1:
                 raise  # a server that is just starting may say so of a kind it serves: ask twice
             self._heard(failed)
+            self.served = False
             yield ListEnd(frozenset())
             await asyncio.sleep(NOT_SERVED_PERIOD * random.uniform(0.9, 1.1))  # noqa: S311 — spreads clients
             return
         self._heard()
+        self.served = True
         for page in pages:
             yield Listed(page)
             await asyncio.sleep(0)

@@ -31,6 +31,17 @@ class QueueShutDown(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class QueueState:
+    """How many keys are where. ``oldest``: seconds for which the first of those in hand has been there."""
+
+    ready: dict[Priority, int]
+    in_hand: int
+    again: int
+    delayed: int
+    oldest: float
+
+
+@dataclass(frozen=True, slots=True)
 class _Delayed:
     due: float
     priority: Priority
@@ -73,6 +84,16 @@ class WorkQueue(Generic[T]):
     def __len__(self) -> int:
         """How many keys a worker could take now."""
         return sum(len(level) for level in self._ready.values())
+
+    def state(self) -> QueueState:
+        """A look at it from outside."""
+        return QueueState(
+            ready={level: len(keys) for level, keys in self._ready.items()},
+            in_hand=len(self._held),
+            again=len(self._again),
+            delayed=len(self._delayed),
+            oldest=max(self._ages(), default=0.0),
+        )
 
     def add(self, item: T, *, priority: Priority = Priority.NORMAL) -> None:
         """Queue ``item``, unless it is queued already or the queue is shut down."""

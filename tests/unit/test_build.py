@@ -1,6 +1,7 @@
 """The wiring: what the process follows, serves and is allowed to do, before it has begun."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,15 +10,17 @@ import pytest
 import yaml
 
 from kfx.apis.trial import Trial
-from kfx.build import Wiring
+from kfx.build import WATCH_SILENCE, Wiring
 from kfx.config import load_config
 from kfx.kube.credentials import Credentials
 from kfx.kube.resource import Resource
 from kfx.kube.transport import Transport
 from kfx.runtime.certs import FileCertificates, SelfSigned
+from kfx.runtime.debug import DebugServer
+from kfx.runtime.health import HealthServer
 from kfx.runtime.leader import LeadershipLost
 from kfx.store.observations import ObservationStore
-from tests.serving import new_pair, write_pair
+from tests.serving import Answer, get, new_pair, write_pair
 
 pytestmark = pytest.mark.real_time
 
@@ -25,14 +28,23 @@ RBAC = Path(__file__).resolve().parents[2] / "config" / "rbac"
 
 
 @asynccontextmanager
-async def wired(folder: Path, *flags: str, server: str = "http://127.0.0.1:1") -> AsyncIterator[Wiring]:
+async def wired(
+    folder: Path, *flags: str, server: str = "http://127.0.0.1:1", stop: asyncio.Event | None = None
+) -> AsyncIterator[Wiring]:
     credentials = Credentials(server)
     config = load_config([f"--cert-dir={folder}", *flags], {})
     async with (
         ObservationStore.open(folder / "observations.db") as store,
         Transport.open(credentials) as transport,
     ):
-        yield Wiring(config, credentials, transport, store)
+        yield Wiring(config, credentials, transport, store, stop)
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def may(verb: str, resource: Resource, namespace: str) -> bool:
@@ -104,6 +116,70 @@ async def test_it_is_not_ready_before_its_informers_and_says_which(tmp_path: Pat
         problem = wiring._informers_ready()
     assert problem is not None
     assert "experiments.kubeflow.org: not listed yet" in problem
+
+
+async def probed(wiring: Wiring, *paths: str) -> list[Answer]:
+    """What the health server of a process that is not running otherwise answers."""
+    (health,) = [each for each in wiring.manager()._servers if isinstance(each, HealthServer)]
+    async with health.serving():
+        assert health.bound is not None
+        return [await get(health.bound[1], path) for path in paths]
+
+
+ON_A_FREE_PORT = "--healthz-addr=127.0.0.1:{}"
+
+
+async def test_readiness_and_liveness_name_their_checks(tmp_path: Path, free_port: int) -> None:
+    async with wired(tmp_path, ON_A_FREE_PORT.format(free_port)) as wiring:
+        ready, alive = await probed(wiring, "/readyz", "/healthz?verbose")
+    names = [line.split()[0] for line in ready.body.decode().splitlines()[:-1]]
+    assert names == ["[-]readyz", "[-]informers", "[+]watches", "[-]certificates"]
+    assert alive.body == b"[+]healthz ok\n[+]loop ok\nhealthz check passed\n"
+
+
+async def test_once_it_is_told_to_stop_readiness_says_so(tmp_path: Path, free_port: int) -> None:
+    stop = asyncio.Event()
+    async with wired(tmp_path, ON_A_FREE_PORT.format(free_port), stop=stop) as wiring:
+        stop.set()
+        (answer,) = await probed(wiring, "/readyz/readyz")
+    assert (answer.status, answer.body) == (500, b"readyz: shutting down\n")
+
+
+async def test_the_loop_is_measured_from_first_to_last(tmp_path: Path) -> None:
+    async with wired(tmp_path) as wiring:
+        manager = wiring.manager()
+        assert manager._background[0] is wiring._loop_lag
+    assert wiring.metrics.registry.get_sample_value("kfx_loop_lag_max_seconds") == 0
+
+
+async def test_a_kind_that_has_been_silent_makes_it_unready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with wired(tmp_path) as wiring:
+        wiring.manager()
+        assert wiring._watches_ready() is None
+        for informer in wiring._cache._informers.values():
+            informer.synced.set()
+            monkeypatch.setattr(informer.reflector, "age", lambda: WATCH_SILENCE + 20)
+        problem = wiring._watches_ready()
+    assert problem is not None
+    assert "trials.kubeflow.org: nothing heard for 200 s (limit 180 s)" in problem
+
+
+async def test_debug_pages_know_every_controller_and_kind(tmp_path: Path, free_port: int) -> None:
+    async with wired(tmp_path, f"--debug-addr=127.0.0.1:{free_port}") as wiring:
+        (debug,) = [each for each in wiring.manager()._servers if isinstance(each, DebugServer)]
+        async with debug.serving():
+            queues = await get(free_port, "/debug/queues", host="localhost")
+            caches = await get(free_port, "/debug/caches", host="localhost")
+    found = [line.split()[0] for line in queues.body.decode().splitlines()]
+    assert found == ["CONTROLLER", "experiment-controller", "suggestion-controller", "trial-controller"]
+    assert b"\nexperiments.kubeflow.org " in caches.body
+
+
+async def test_the_delay_of_the_flag_is_that_of_the_process(tmp_path: Path) -> None:
+    async with wired(tmp_path, "--shutdown-delay=5s") as wiring:
+        assert wiring.manager()._shutdown_delay == 5.0
 
 
 async def test_katibs_counters_are_known_from_the_start(tmp_path: Path) -> None:

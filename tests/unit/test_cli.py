@@ -63,7 +63,9 @@ def test_help_is_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("Usage: kfx [flags]")
 
 
-@pytest.mark.parametrize("words", [["--nope"], ["stray"], ["--webhook-port=0"], ["--katib-config", "/nope"]])
+@pytest.mark.parametrize(
+    "words", [["--nope"], ["stray"], ["--webhook-port=0"], ["--katib-config", "/nope"], ["--debug-addr=:1"]]
+)
 def test_a_wrong_command_line_is_status_2_with_reason_and_usage(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,6 +12,7 @@ def test_the_defaults_are_katibs():
     assert config.healthz_addr == ":18080"
     assert config.webhook_port == 8443
     assert config.enable_leader_election is False
+    assert (config.debug_addr, config.shutdown_delay) == ("0", 0.0)
     assert config.leader_election_id == "3fbc96e9.katib.kubeflow.org"
     assert config.trial_resources == TRIAL_RESOURCES
     assert config.core_namespace == "kubeflow"
@@ -91,3 +92,15 @@ def test_collectors_dial_what_katibs_variables_say(env, address):
 def test_a_trial_resource_names_kind_version_and_group(text):
     with pytest.raises(FlagError, match=r"expected Kind\.version\.group"):
         load_config([f"--trial-resources={text}"], {})
+
+
+def test_debug_pages_are_for_this_machine_alone():
+    assert load_config(["--debug-addr=127.0.0.1:6060"], {}).debug_addr == "127.0.0.1:6060"
+    with pytest.raises(FlagError, match=r'^invalid value ":6060" for flag --debug-addr: expected a loopback'):
+        load_config(["--debug-addr=:6060"], {})
+
+
+def test_the_delay_of_the_shutdown_is_a_duration():
+    assert load_config(["--shutdown-delay=1m5s"], {}).shutdown_delay == 65.0
+    with pytest.raises(FlagError, match='"-5s" for flag --shutdown-delay: expected a duration'):
+        load_config(["--shutdown-delay=-5s"], {})

@@ -6,6 +6,7 @@ from kfx import flags
 from kfx.flags import Flag, FlagError, HelpRequested, parse_duration, parse_flags
 
 FLAGS = (
+    Flag("inside", "address", "0", "a loopback address", flags.parse_loopback_address),
     Flag("addr", "address", ":80", "an address", flags.parse_address),
     Flag("on", "bool", False, "a switch", flags.parse_bool),
     Flag("kind", "text", (), "kinds", flags.parse_text, repeated=True),
@@ -22,6 +23,7 @@ FLAGS = (
         pytest.param(["-addr=h:1"], {"addr": "h:1"}, id="host-and-port"),
         pytest.param(["-addr", "[::1]:1"], {"addr": "[::1]:1"}, id="ipv6"),
         pytest.param(["-addr", "0"], {"addr": "0"}, id="off"),
+        pytest.param(["-inside", "0"], {"inside": "0"}, id="nothing-inside"),
         pytest.param(["--on"], {"on": True}, id="bare-switch"),
         pytest.param(["--on=false"], {"on": False}, id="switch-off"),
         pytest.param(["--on=T"], {"on": True}, id="go-true"),
@@ -51,6 +53,11 @@ def test_flags_are_read_as_go_reads_them(argv, given):
             'invalid value "::1:80" for flag --addr: expected host:port, :port, or "0" for off',
         ),
         (["--addr=:0"], 'invalid value ":0" for flag --addr: expected a port from 1 to 65535'),
+        (
+            ["--inside=:80"],
+            'invalid value ":80" for flag --inside: expected a loopback address such as 127.0.0.1:6060 '
+            'or [::1]:6060, or "0" for off',
+        ),
         (["--port=70000"], 'invalid value "70000" for flag --port: expected a port from 1 to 65535'),
         (["--port=-1"], 'invalid value "-1" for flag --port: expected a port from 1 to 65535'),
         (["--port="], 'invalid value "" for flag --port: expected a port from 1 to 65535'),
@@ -98,3 +105,16 @@ def test_usage_names_every_flag_with_its_default():
         assert f"--{flag.name} {flag.type}" in text
     assert "an address (default :80)" in text
     assert "a switch (default false)" in text
+
+
+@pytest.mark.parametrize("text", ["0", "127.0.0.1:6060", "127.9.9.9:1", "localhost:6060", "[::1]:6060"])
+def test_a_loopback_address_is_taken_as_it_is(text):
+    assert flags.parse_loopback_address(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", [":6060", "0.0.0.0:6060", "10.0.0.1:1", "[::]:1", "example.org:1", "localhost.a:1"]
+)
+def test_an_address_that_others_reach_is_no_loopback_address(text):
+    with pytest.raises(ValueError, match="expected a loopback address such as"):
+        flags.parse_loopback_address(text)

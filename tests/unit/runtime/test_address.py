@@ -4,7 +4,15 @@ import socket
 
 import pytest
 
-from kfx.runtime.address import Address, AddressInUse, InvalidAddress, ListenError, bind, parse_address
+from kfx.runtime.address import (
+    Address,
+    AddressInUse,
+    InvalidAddress,
+    ListenError,
+    bind,
+    is_loopback,
+    parse_address,
+)
 
 
 @pytest.mark.parametrize(
@@ -67,3 +75,15 @@ async def test_every_interface_means_both_families() -> None:
         socket.create_connection(("127.0.0.1", port), timeout=5).close()
         if listener.family == socket.AF_INET6:
             socket.create_connection(("::1", port), timeout=5).close()
+
+
+@pytest.mark.parametrize(
+    ("host", "inside"),
+    [
+        ("127.0.0.1", True), ("127.1.2.3", True), ("::1", True), ("localhost", True), ("LOCALHOST", True),
+        ("", False), ("0.0.0.0", False), ("::", False), ("10.0.0.1", False), ("localhost.example.org", False),
+        ("127.0.0.1.example.org", False), ("2130706433", False),
+    ],
+)  # fmt: skip
+def test_only_a_loopback_host_is_this_machine_alone(host: str, inside: bool) -> None:
+    assert is_loopback(host) is inside

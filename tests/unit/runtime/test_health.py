@@ -1,10 +1,13 @@
 """Probes and scrapes over real sockets."""
 
+import asyncio
+
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
 from kfx.runtime.address import AddressInUse, InvalidAddress
-from kfx.runtime.health import HealthServer, MetricsServer
+from kfx.runtime.health import HealthServer, MetricsServer, ping, unless_stopping
+from kfx.runtime.loop_lag import LoopLag
 from kfx.runtime.metrics import RuntimeMetrics
 from kfx.runtime.workqueue import WorkQueue
 from tests.serving import Answer, get
@@ -41,6 +44,38 @@ async def test_a_failing_check_is_named_with_its_reason_beside_the_others() -> N
 
 async def test_liveness_does_not_depend_on_readiness() -> None:
     assert (await ask("/healthz", a="down")).status == 200
+
+
+async def test_readiness_is_gone_from_the_moment_the_stop_comes() -> None:
+    stop = asyncio.Event()
+    server = HealthServer(HERE, {"readyz": unless_stopping(stop, ping)})
+    async with server.serving():
+        assert server.bound is not None
+        assert (await get(server.bound[1], "/readyz")).status == 200
+        stop.set()
+        answer = await get(server.bound[1], "/readyz")
+        assert (answer.status, answer.body) == (
+            500,
+            b"[-]readyz failed: shutting down\nreadyz check failed\n",
+        )
+        assert (await get(server.bound[1], "/healthz")).status == 200
+
+
+def test_before_the_stop_a_check_speaks_for_itself() -> None:
+    assert unless_stopping(asyncio.Event(), lambda: "not yet")() == "not yet"
+
+
+async def test_a_blocked_loop_fails_liveness_by_name() -> None:
+    now = 100.0
+    lag = LoopLag(clock=lambda: now)
+    server = HealthServer(HERE, {}, liveness={"healthz": ping, "loop": lag.check})
+    async with lag.running(), server.serving():
+        assert server.bound is not None
+        assert (await get(server.bound[1], "/healthz")).status == 200
+        now = 106.0
+        answer = await get(server.bound[1], "/healthz")
+    assert answer.status == 500
+    assert answer.body.startswith(b"[+]healthz ok\n[-]loop failed: the event loop was blocked for 5.9 s")
 
 
 async def test_verbose_lists_what_is_well() -> None:

@@ -214,6 +214,44 @@ def elector_on(register, name, clock):
     return LeaderElector(MemoryLock(register, name), name, clock=lambda: clock.now, jitter=lambda: 0.0)
 
 
+async def test_servers_and_cache_go_on_for_the_delay_and_the_lease_does_not(clock):
+    process = Process(shutdown_delay=5)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(process.run(stop_after=2))
+        await asyncio.sleep(6.5)
+        assert process.journal == begun(*ORDER) + ended("lease", "ctl")
+    assert process.journal == begun(*ORDER) + ended(*ORDER)
+    assert clock == 7
+
+
+async def test_the_delay_runs_from_the_stop_and_not_from_the_end_of_the_work(clock):
+    slow = Slow(6)
+    controller = Controller("c", slow)
+    controller.queue.add(Request("ns", "a"))
+    await Process(controllers=[controller], shutdown_delay=5).run(stop_after=3)
+    assert (clock == 8, slow.finished) == (True, [Request("ns", "a")])
+
+
+async def test_a_standby_that_waits_for_its_cache_keeps_the_delay_too(clock):
+    process = Process(shutdown_delay=5)
+    process.parts["cache"].synced.clear()
+    await process.run(stop_after=1)
+    assert clock == 6
+
+
+async def test_the_delay_does_not_shorten_the_time_for_work_in_hand(clock):
+    slow = Slow(58)
+    controller = Controller("c", slow)
+    controller.queue.add(Request("ns", "a"))
+    await Process(controllers=[controller], shutdown_delay=40, grace_period=20).run(stop_after=1)
+    assert (clock == 58, slow.finished) == (True, [Request("ns", "a")])
+
+
+async def test_a_part_that_fails_ends_all_without_the_delay(clock):
+    await Process(fail={"ctl": 3}, shutdown_delay=5).fail(RuntimeError)
+    assert clock == 3
+
+
 async def test_a_stopped_leader_hands_over_after_its_controllers_have_ended(clock):
     register, slow = Register(), Slow(10)
     controller = Controller("c", slow)
