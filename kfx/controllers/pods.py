@@ -25,11 +25,15 @@ class PodObserver:
         self._patience = patience
         self._waiting = Stopwatches(clock)
         self._unplaced = Stopwatches(clock)
+        self._podless = Stopwatches(clock)
 
     def look(self, seen: TrialSeen) -> TrialSeen:
         """What is seen of a trial whose job runs, with what its pods say."""
         request = Request(*seen.trial.key)
         pods = self._pods.by_index(BY_TRIAL, str(request))
+        if not pods:
+            return self._wait_for_pods(seen, request)
+        self._podless.stop(request)
         trouble = find_trouble(pods)
         if trouble is None:
             self._waiting.stop(request)
@@ -43,6 +47,21 @@ class PodObserver:
         """The trial has ended or is gone."""
         self._waiting.stop(request)
         self._unplaced.stop(request)
+        self._podless.stop(request)
+
+    def _wait_for_pods(self, seen: TrialSeen, request: Request) -> TrialSeen:
+        """A quota, a policy or a webhook may refuse them; only the job's events tell which."""
+        waited = self._podless.elapsed(request)
+        if waited < self._patience:
+            return replace(seen, look_again=self._patience - waited)
+        if not self._unplaced.start(request):
+            return seen
+        kind = seen.resource.kind if seen.resource is not None else "job"
+        where = f"{kind.lower()} {request.name} -n {request.namespace}"
+        missing = (
+            f"{kind} {request.name} has had no pod for {waited:.0f} s; kubectl describe {where} says why"
+        )
+        return replace(seen, podless=missing)
 
     def _new_complaint(self, request: Request, pods: Sequence[Pod]) -> str:
         """What the scheduler says, once for each time that it begins to say it."""

@@ -35,8 +35,8 @@ class TrialSeen:
     ``resource``: the kind of its job; ``None`` only with a ``state`` that says why there can be none.
     ``job``: the job; ``None`` where it is known not to exist. ``state``: what became of it, or of the attempt
     to run it. ``observation``: what was reported; ``None`` for nothing. ``gave_up``: the metrics have had
-    all the time they get. ``unschedulable``: a new complaint of the scheduler. ``look_again``: seconds
-    until something that is only watched so far is to be decided.
+    all the time they get. ``unschedulable``: a new complaint of the scheduler. ``podless``: that the
+    job has no pod. ``look_again``: seconds until something that is only watched so far is to be decided.
     """
 
     trial: Trial
@@ -46,6 +46,7 @@ class TrialSeen:
     observation: Observation | None = None
     gave_up: bool = False
     unschedulable: str = ""
+    podless: str = ""
     look_again: float | None = None
 
 
@@ -159,7 +160,8 @@ def _run(trial: Trial, status: TrialStatus, now: str, notes: tuple[Note, ...]) -
 
 
 def _complaint(seen: TrialSeen) -> tuple[Note, ...]:
-    return (Note("Warning", "PodUnschedulable", seen.unschedulable),) if seen.unschedulable else ()
+    said = {"PodUnschedulable": seen.unschedulable, "PodMissing": seen.podless}
+    return tuple(Note("Warning", reason, text) for reason, text in said.items() if text)
 
 
 def _succeed(seen: TrialSeen, state: JobState, now: str) -> Plan:

@@ -7,7 +7,7 @@ import yaml
 
 from hack.run.controller import Ports
 from tests.e2e.experiments import container, small
-from tests.e2e.platform import PORTS, Platform, ending
+from tests.e2e.platform import PORTS, Platform, ending, wait_for
 
 EXPERIMENT = "katib.kubeflow.org/experiment"
 
@@ -42,6 +42,27 @@ def test_an_image_that_does_not_exist_fails_its_trial_and_the_experiment(kfx: Pl
     manifest = small("noimage", trials=1)
     container(manifest)["image"] = "kfx.local/no-such-image:1"
     _fails(kfx, kfx.create(manifest), "Failed")
+
+
+def test_a_namespace_that_has_no_room_for_pods_is_told_on_the_trial(kfx: Platform) -> None:
+    label = {"katib.kubeflow.org/metrics-collector-injection": "enabled"}
+    quota = {
+        "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none", "namespace": "tight"},
+        "spec": {"hard": {"pods": "0"}},
+    }  # fmt: skip
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "tight", "labels": label}}
+    kfx.kubectl("create", "-f", "-", stdin=yaml.safe_dump_all([namespace, quota]))
+    manifest = small("crowded", trials=1)
+    kfx.kubectl("-n", "tight", "create", "-f", "-", stdin=yaml.safe_dump(manifest))
+
+    def told() -> list[str]:
+        events = kfx.get("events", namespace="tight")
+        return [e["message"] for e in events if e["reason"] == "PodMissing"]
+
+    (message,) = wait_for("the warning", told, timeout=60)
+    assert "has had no pod for" in message
+    assert "kubectl describe job" in message
+    kfx.kubectl("delete", "namespace", "tight", "--timeout=60s")
 
 
 FREE = Ports(webhook=28443, metrics=28081, healthz=28082, db_manager=26789)

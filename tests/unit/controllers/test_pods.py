@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 from kfx.apis.core import ContainerState, ContainerStateWaiting, ContainerStatus, Pod, PodStatus
 from kfx.controllers.pods import PodObserver
 from kfx.katib.job_state import JobState, Phase
 from kfx.katib.trial import TrialSeen
 from kfx.kube.model import Condition, ObjectMeta
-from tests.katib_objects import trial
+from tests.katib_objects import JOBS, trial
 from tests.unit.controllers.parts import KEY, Seconds, pods_of
 
 SEEN = TrialSeen(trial=trial("Created", "Running"), state=JobState(Phase.RUNNING))
@@ -62,4 +64,20 @@ def test_the_scheduler_is_quoted_once() -> None:
 
 
 def test_a_trial_without_trouble_is_seen_as_it_is() -> None:
-    assert PodObserver(pods=pods_of(), clock=Seconds()).look(SEEN) == SEEN
+    assert PodObserver(pods=pods_of(Pod(metadata=META)), clock=Seconds()).look(SEEN) == SEEN
+
+
+def test_a_job_that_gets_no_pod_is_told_once_with_the_way_to_find_out() -> None:
+    clock, pods = Seconds(), pods_of()
+    observer = PodObserver(pods=pods, clock=clock, patience=60)
+    seen = replace(SEEN, resource=JOBS)
+    assert observer.look(seen) == replace(seen, look_again=60)
+    clock.now += 60
+    found = observer.look(seen)
+    assert found.podless == "Job e-1 has had no pod for 60 s; kubectl describe job e-1 -n ns says why"
+    assert found.state == SEEN.state, "a quota may make room yet"
+    assert observer.look(seen) == seen
+    pods.put(Pod(metadata=META))
+    assert observer.look(seen) == seen
+    pods.drop(KEY._replace(name="p"))
+    assert observer.look(seen).look_again == 60

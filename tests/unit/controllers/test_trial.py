@@ -108,7 +108,7 @@ async def test_missing_metrics_are_polled_and_then_given_up_with_the_remedy() ->
 
 
 async def test_a_running_trial_at_rest_writes_nothing() -> None:
-    assert await Bench(trial(*STARTED), job_document()).run() == Plan()
+    assert await Bench(trial(*STARTED), job_document()).run() == Plan(requeue_after=60.0)  # for its pods
 
 
 async def test_an_image_that_does_not_exist_ends_the_trial() -> None:
