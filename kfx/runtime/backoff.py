@@ -26,3 +26,7 @@ class Backoff:
         self._next = min(self._next * 2, self._cap)
         self._until = now + wait
         return wait
+
+    def reset(self) -> None:
+        """The next failure is the first of its kind."""
+        self._next = self._base

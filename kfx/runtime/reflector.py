@@ -281,6 +281,7 @@ class Reflector(Generic[T]):
         with suppress(TimeoutError):
             async with asyncio.timeout(longest):
                 await self._source.reachable()
+                self._backoff.reset()  # a server that has just come back may say so a few times
                 await asyncio.sleep(random.random())  # noqa: S311 — spreads requests, guards nothing
 
 
