@@ -319,4 +319,6 @@ async def test_C1_after_the_death_of_the_api_server_all_goes_on_within_seconds(
         await asyncio.to_thread(control_plane.wait_for_api, cluster, Api.load(cluster.kubeconfig))
         await rig.put("after")
         await until(lambda: names() == {"before", "after"}, seconds=20)
-    assert rig.told == [("came", "before"), ("came", "after")]
+    # a server that has forgotten its history is listed again, which tells what is there once more
+    news = [entry for entry in rig.told if entry != ("changed", "before")]
+    assert news == [("came", "before"), ("came", "after")]
