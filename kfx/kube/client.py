@@ -238,7 +238,7 @@ class Client:
         answer = await self._exchange.call(method, path, query=query, body=body, content_type=content_type)
         try:
             return cast("dict[str, Any]", msgspec.json.decode(answer, type=dict))
-        except (msgspec.DecodeError, RecursionError):
+        except (ValueError, RecursionError):
             raise self._unreadable(method, path) from None
 
     def _message(self, line: bytes, path: str) -> WatchMessage:

@@ -64,7 +64,7 @@ def unstructured_decoder_for(resource: Resource) -> Callable[[Raw], Unstructured
                 metadata=_decode_metadata(members["metadata"]),
                 raw=msgspec.json.encode(members),
             )
-        except (msgspec.DecodeError, RecursionError, KeyError) as failed:
+        except (ValueError, RecursionError, KeyError) as failed:
             raise Undecodable(resource, read_head(raw), _describe(failed)) from None
 
     return decode
@@ -74,7 +74,7 @@ def read_head(raw: Raw) -> ObjectHead:
     """Name, namespace and resourceVersion, as far as they can be read at all."""
     try:
         return _with_head_decoder.decode(raw).metadata
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         pass
     try:
         return msgspec.json.decode(split_members(bytes(raw))["metadata"], type=ObjectHead)
@@ -86,7 +86,7 @@ def ends_initial_events(bookmark: Raw) -> bool:
     """Whether a watch's bookmark says that every object there was has been sent."""
     try:
         annotations = _bookmark_decoder.decode(bookmark).metadata.annotations
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return False
     return annotations.get("k8s.io/initial-events-end") == "true"
 
@@ -115,7 +115,7 @@ def _typed_decoder(kind: type[T], resource: Resource) -> Callable[[Raw], T]:
     def decode(raw: Raw) -> T:
         try:
             return decoder.decode(raw)
-        except (msgspec.DecodeError, RecursionError):
+        except (ValueError, RecursionError):
             return _decode_without_nulls(decoder, raw, resource)
 
     return decode
@@ -124,7 +124,7 @@ def _typed_decoder(kind: type[T], resource: Resource) -> Callable[[Raw], T]:
 def _decode_without_nulls(decoder: msgspec.json.Decoder[T], raw: Raw, resource: Resource) -> T:
     try:
         return decoder.decode(msgspec.json.encode(_without_nulls(msgspec.json.decode(raw))))
-    except (msgspec.DecodeError, RecursionError) as failed:
+    except (ValueError, RecursionError) as failed:
         raise Undecodable(resource, read_head(raw), _describe(failed)) from None
 
 

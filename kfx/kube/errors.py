@@ -163,7 +163,7 @@ def error_from_event(body: bytes, *, path: str) -> ApiError:
 def _decode_status(body: bytes) -> _Status:
     try:
         said = msgspec.json.decode(body, type=_Status)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return _Status()
     return said if said.kind == "Status" else _Status()
 

@@ -5,7 +5,7 @@ Stands between the client, which knows what to ask, and the transport, which kno
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any, cast
 
 import msgspec
@@ -116,10 +116,15 @@ class Exchange:
         sent = {"Accept-Encoding": "identity", **(headers or {})}
         token = await self._token()
         for last in (False, True):
-            async with self.transport.stream(
-                path, query=query, headers={**self._identity(token), **sent}
-            ) as (status, lines, retry_after):
-                self._note(str(status), "GET")
+            async with AsyncExitStack() as answered:
+                code = "<error>"
+                try:
+                    status, lines, retry_after = await answered.enter_async_context(
+                        self.transport.stream(path, query=query, headers={**self._identity(token), **sent})
+                    )
+                    code = str(status)
+                finally:
+                    self._note(code, "GET")
                 if status < 300:
                     yield lines
                     return

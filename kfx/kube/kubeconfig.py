@@ -5,7 +5,6 @@ relative to the file that holds them.
 """
 
 import base64
-import binascii
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,7 +59,10 @@ class Entry:
     def path(self, key: str) -> Path | None:
         """A field that names a file, relative to the kubeconfig's folder."""
         value = self.text(key)
-        return self.file.parent / Path(value).expanduser() if value else None
+        try:
+            return self.file.parent / Path(value).expanduser() if value else None
+        except RuntimeError:
+            raise CredentialsError(f"{self.origin(key)}: {value!r}: no such home; write it out") from None
 
     def material(self, key: str) -> Material | None:
         """``key-data`` (base64) or ``key`` (a path); the data wins, as in client-go."""
@@ -68,7 +70,7 @@ class Entry:
         if data := self.text(data_key):
             try:
                 return Material(self.origin(data_key), data=base64.b64decode(data, validate=False))
-            except binascii.Error:
+            except ValueError:
                 raise CredentialsError(f"{self.origin(data_key)}: not base64; encode the PEM text") from None
         path = self.path(key)
         return Material(self.origin(key), path=path) if path else None
@@ -90,12 +92,11 @@ class Selection:
 
     def server(self) -> str:
         """The API server's URL without a trailing slash."""
-        url = self.cluster.text("server").rstrip("/")
-        split = urlsplit(url)
-        if split.scheme not in {"https", "http"} or not split.hostname:
-            raise CredentialsError(
-                f"{self.cluster.origin('server')}: {url!r} is no URL of an API server; write https://HOST:PORT"
-            )
+        url, origin = self.cluster.text("server").rstrip("/"), self.cluster.origin("server")
+        if "@" in (url.partition("//")[2] or url).partition("/")[0]:
+            raise CredentialsError(f"{origin}: holds a user or password; use a token or a client certificate")
+        if not _is_http(url):
+            raise CredentialsError(f"{origin}: {url!r} is no URL of an API server; write https://HOST:PORT")
         return url
 
     def tls(self) -> Tls:
@@ -158,7 +159,10 @@ class _Merged:
         if self.current is None and (name := document.get("current-context")):
             self.current = Entry(file, str(name), {})
         for section, inner in (("clusters", "cluster"), ("users", "user"), ("contexts", "context")):
-            for item in document.get(section) or ():
+            entries = document.get(section) or []
+            if not isinstance(entries, list):
+                raise CredentialsError(f"{file}: {section}: must be a list")
+            for item in entries:
                 if not isinstance(item, Mapping) or not isinstance(item.get(inner) or {}, Mapping):
                     raise CredentialsError(f"{file}: {section}: every entry needs name and {inner}")
                 name = str(item.get("name", ""))
@@ -172,6 +176,14 @@ class _Merged:
         return found
 
 
+def _is_http(url: str) -> bool:
+    try:
+        split = urlsplit(url)
+        return split.scheme in {"https", "http"} and bool(split.hostname) and split.port != 0
+    except ValueError:  # brackets without an IPv6 address, a port that is no number
+        return False
+
+
 def _read(file: Path) -> Mapping[str, Any]:
     try:
         text = file.read_bytes()
@@ -183,7 +195,7 @@ def _read(file: Path) -> Mapping[str, Any]:
         ) from None
     try:
         document = yaml.safe_load(text) or {}
-    except yaml.YAMLError as failed:
+    except (yaml.YAMLError, ValueError, RecursionError) as failed:
         # the text of a YAML error quotes the line, which may hold a token
         mark = getattr(failed, "problem_mark", None)
         line = f" in line {mark.line + 1}" if mark else ""

@@ -80,7 +80,7 @@ class Tls:
     def _trust(self) -> ssl.SSLContext:
         if self.ca is None:
             return ssl.create_default_context()
-        text = self.ca.read().decode("ascii", "replace")
+        text = self.ca.read().decode("ascii", "ignore")  # comments may be in any language
         try:
             # an empty text would mean the system's authorities
             found = ssl.create_default_context(cadata=text.strip() or "none")

@@ -46,18 +46,19 @@ class TokenFile:
         self._now = now
         self._token = ""
         self._read_at: float | None = None
+        self._lock = asyncio.Lock()
 
     async def token(self) -> str:
         """Raises :class:`CredentialsError` while no token could ever be read; else the last one stands."""
-        if self._read_at is None or self._now() - self._read_at >= TOKEN_LIFE:
-            self._read_at = self._now()
-            self._token = await asyncio.to_thread(self._read) or self._token
+        async with self._lock:  # who comes while it is read must not go without a token
+            if not self._token or self._read_at is None or self._now() - self._read_at >= TOKEN_LIFE:
+                self._read_at = self._now()
+                self._token = await asyncio.to_thread(self._read) or self._token
             if not self._token:
-                self._read_at = None
                 raise CredentialsError(
                     f"{self._origin}: {self._path} holds no token; check that it is mounted"
                 )
-        return self._token
+            return self._token
 
     def expire(self) -> None:
         self._read_at = None
@@ -94,20 +95,20 @@ class PluginToken:
         self._expires_at = 0.0
 
     async def _fetch(self) -> tuple[str, float]:
-        from kubernetes_asyncio.config import ConfigException  # noqa: PLC0415 — see the class
-
         try:
             if "exec" in self._user:
                 return await self._run_exec()
             return await self._ask_provider()
-        except (ConfigException, OSError, KeyError, ValueError, ImportError) as failed:
+        except CredentialsError:
+            raise
+        except Exception as failed:  # noqa: BLE001 — a plugin may fail in any way, and its words may hold a token
             raise CredentialsError(
                 f"{self._origin}: the plugin gave no token ({type(failed).__name__}); "
                 "run kubectl with this kubeconfig to see why"
             ) from None
 
     async def _run_exec(self) -> tuple[str, float]:
-        from kubernetes_asyncio.config.exec_provider import ExecProvider  # noqa: PLC0415
+        from kubernetes_asyncio.config.exec_provider import ExecProvider  # noqa: PLC0415 — see the class
         from kubernetes_asyncio.config.kube_config import ConfigNode  # noqa: PLC0415
 
         status = await ExecProvider(ConfigNode("exec", self._user["exec"])).run()

@@ -6,6 +6,7 @@ none but must be heard of. HTTP/1.1, one connection a watch.
 
 import asyncio
 import errno
+import functools
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from kfx.kube.credentials import Credentials, CredentialsError
@@ -105,7 +107,8 @@ class Transport:
         """A watch: its status, its lines, Retry-After.
 
         Raises :class:`TransportError` until the headers are there. The lines end with the stream; an
-        unfinished last line is dropped, and a broken stream raises :class:`Interrupted`.
+        unfinished last line is dropped, and a broken stream raises :class:`Interrupted`. A refusal's body is
+        one line, whatever it holds.
         """
         try:
             response = await self._watches.get(
@@ -128,6 +131,9 @@ class Transport:
     async def _lines(self, response: aiohttp.ClientResponse, path: str) -> AsyncGenerator[bytes, None]:
         splitter = LineSplitter()
         try:
+            if response.status >= 300:
+                yield await response.read()
+                return
             async for chunk in response.content.iter_any():
                 for line in splitter.feed(chunk):
                     yield line
@@ -198,6 +204,16 @@ class LineSplitter:
         return [line for line in whole if line.strip()]
 
 
+class _Protocol(ResponseHandler):
+    """Tells the reader of a body that it is malformed; aiohttp would let it wait for ever."""
+
+    def data_received(self, data: bytes) -> None:
+        body = self._payload
+        super().data_received(data)
+        if self.exception() is not None and body is not None and not body.is_eof() and not body.exception():
+            body.set_exception(aiohttp.ClientPayloadError("the body is malformed"))
+
+
 class _Connector(aiohttp.TCPConnector):
     """Ends a connection that is of no further use at once, and does not close before it has ended.
 
@@ -207,6 +223,8 @@ class _Connector(aiohttp.TCPConnector):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
+        made: Any = functools.partial(_Protocol, loop=asyncio.get_running_loop())
+        self._factory = made
         self._ending: set[asyncio.Future[None]] = set()
 
     def _release(self, key: Any, protocol: Any, *, should_close: bool = False) -> None:

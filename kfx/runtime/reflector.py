@@ -139,6 +139,10 @@ class Reflector(Generic[T]):
             yield ListEnd(frozenset())
             await asyncio.sleep(NOT_SERVED_PERIOD * random.uniform(0.9, 1.1))  # noqa: S311 — spreads clients
             return
+        except (errors.ApiError, errors.TransportError):
+            if self.served:
+                self._absent = 0  # whatever was said before may have been said by a server that was starting
+            raise
         self._heard()
         self.served = True
         for page in pages:

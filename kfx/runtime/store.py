@@ -94,8 +94,8 @@ class Store(Generic[T]):
 
     def _move(self, name: str, key: Request, old: T | None, new: T | None) -> None:
         func, index = self._indexers[name], self._indices[name]
-        before = tuple(func(old)) if old is not None else ()
-        after = tuple(func(new)) if new is not None else ()
+        before = dict.fromkeys(func(old) if old is not None else ())
+        after = dict.fromkeys(func(new) if new is not None else ())
         if before == after:
             return
         for value in before:

@@ -44,6 +44,8 @@ WATCH = r"configmaps\?watch=true.*resourceVersion=\d"
 STREAM = "sendInitialEvents=true"
 GONE = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Expired", "code": 410}
 
+NO_STREAM = {**GONE, "reason": "Invalid", "code": 422, "message": "sendInitialEvents is forbidden"}
+
 
 @dataclass
 class Rig:
@@ -228,7 +230,9 @@ async def test_A3_pages_of_a_forgotten_list_are_never_mixed(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kfx.runtime.reflector.PAGE_SIZE", 2)
-    rig.proxy.inject("GET", STREAM, status("422 Unprocessable Entity", json.dumps(GONE).encode()), times=-1)
+    rig.proxy.inject(
+        "GET", STREAM, status("422 Unprocessable Entity", json.dumps(NO_STREAM).encode()), times=-1
+    )
     rig.proxy.inject("GET", "continue=", status("410 Gone", json.dumps(GONE).encode()))
     await rig.put(*"abcde")
     async with rig.following() as names:

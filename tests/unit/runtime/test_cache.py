@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from functools import partial
 from typing import Any
 
 import pytest
 
+from kfx.kube import errors
 from kfx.kube.listwatch import Page, WatchMessage
 from kfx.kube.resource import Resource
 from kfx.runtime.cache import Cache
@@ -18,19 +20,30 @@ OTHERS = Resource("example.org", "v1", "others", "Other")
 
 
 class Playback:
-    """As much of a client as a cache uses: every list is ``page``, every watch is silent."""
+    """As much of a client as a cache uses: every list holds ``names``, every watch is silent."""
 
     def __init__(self, *names: str) -> None:
         self.names = names
         self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.pages: list[dict[str, Any]] = []
+        self.failure: Exception | None = None  # of a streamed list
+        self.delay = 0.0  # before a streamed list
+        self.back = asyncio.Event()
 
     async def list_page(self, resource: Resource, **options: Any) -> Page:
+        self.pages.append({key: value for key, value in options.items() if value})
         return Page("5", "", [raw(name, 1) for name in self.names])
+
+    async def reachable(self) -> None:
+        await self.back.wait()
 
     async def watch(self, resource: Resource, **options: Any) -> AsyncGenerator[WatchMessage, None]:
         self.asked.append((str(resource), {key: value for key, value in options.items() if value}))
         script: list[Any] = ["forever"]
         if options.get("initial_events"):
+            await asyncio.sleep(self.delay)
+            if self.failure is not None:
+                raise self.failure
             script = [*(event("ADDED", name, 1) for name in self.names), end_of_list(5)]
         async for message in play(script):
             yield message
@@ -60,11 +73,40 @@ def test_the_ways_to_read_a_kind_do_not_mix() -> None:
     assert len({id(each) for each in (typed, untyped, metadata)}) == 3
 
 
+@pytest.mark.parametrize("way", ["informer", "dynamic", "metadata"])
+async def test_every_way_to_read_a_kind_may_bring_indexes_and_add_more(way: str) -> None:
+    cache, _ = cache_of("a", "b")
+    read = partial(getattr(cache, way), Thing if way == "informer" else Thing.resource)
+    found = read(indexers={"name": lambda obj: (obj.metadata.name,)})
+    async with cache.running():
+        await cache.wait_for_sync(asyncio.Event())
+        assert read(indexers={"namespace": lambda obj: (obj.metadata.namespace,)}) is found
+        assert [obj.key for obj in found.by_index("name", "b")] == [("ns", "b")]
+        assert [obj.key for obj in found.by_index("namespace", "ns")] == [("ns", "a"), ("ns", "b")]
+
+
+async def test_a_lister_is_the_informer_of_the_whole_kind() -> None:
+    cache, _ = cache_of("a")
+    found = cache.lister(Thing)
+    assert found is cache.informer(Thing)
+    assert cache.unsynced() == ["things.example.org: not listed yet"]
+
+
 def test_two_transforms_of_one_selection_contradict_each_other() -> None:
     cache, _ = cache_of()
     cache.informer(Thing)
     with pytest.raises(ValueError, match=r"things\.example\.org: declare the transform with the first use"):
         cache.informer(Thing, transform=lambda found: found)
+
+
+def test_one_transform_may_be_declared_twice_or_left_to_the_first() -> None:
+    def same(found: Thing) -> Thing:
+        return found
+
+    cache, _ = cache_of()
+    first = cache.informer(Thing, transform=same)
+    assert cache.informer(Thing, transform=same) is first
+    assert cache.informer(Thing) is first
 
 
 async def test_it_is_in_step_once_every_informer_has_its_list() -> None:
@@ -80,12 +122,72 @@ async def test_it_is_in_step_once_every_informer_has_its_list() -> None:
     assert (asked["namespace"], asked["label_selector"], asked["initial_events"]) == ("ns", "x=y", True)
 
 
-async def test_waiting_ends_when_the_process_is_to_stop() -> None:
-    cache, _ = cache_of()
+@pytest.mark.parametrize("metadata_only", [True, False])
+async def test_a_server_that_cannot_stream_is_asked_for_pages_of_the_same_selection(
+    metadata_only: bool,
+) -> None:
+    cache, playback = cache_of("a")
+    playback.failure = errors.Invalid("no", status=422)
+    read = cache.metadata if metadata_only else cache.dynamic
+    read(OTHERS, namespace="ns", label_selector="x=y", field_selector="metadata.name=a")
+    async with cache.running():
+        assert await cache.wait_for_sync(asyncio.Event())
+        await asyncio.sleep(1)
+    chosen = {"namespace": "ns", "label_selector": "x=y", "field_selector": "metadata.name=a"}
+    (page,), watches = playback.pages, [options for _, options in playback.asked]
+    assert [options.items() >= chosen.items() for options in (page, *watches)] == [True] * 3
+    assert ["metadata_only" in options for options in (page, *watches)] == [metadata_only] * 3
+    assert watches[-1]["resource_version"] == "5"
+
+
+async def test_a_server_that_is_reached_again_is_asked_again_at_once(clock: Any) -> None:
+    cache, playback = cache_of("a")
     cache.informer(Thing)
+    playback.failure = errors.Unreachable("refused")
+    async with cache.running():
+        await asyncio.sleep(100)
+        assert len(playback.asked) < 10
+        playback.failure = None
+        playback.back.set()
+        assert await cache.wait_for_sync(asyncio.Event())
+        assert 100 <= clock.now <= 101
+
+
+async def test_a_right_that_is_missing_is_named_instead_of_the_wait() -> None:
+    cache, playback = cache_of("a")
+    cache.informer(Thing)
+    playback.failure = errors.Forbidden("no", status=403)
+    async with cache.running():
+        await asyncio.sleep(0.1)
+        (problem,) = cache.unsynced()
+        assert problem.startswith("things.example.org: forbidden: grant the rule")
+        playback.failure = None
+        await cache.wait_for_sync(asyncio.Event())
+        assert cache.unsynced() == []
+
+
+async def test_waiting_lasts_as_long_as_the_slowest_list(clock: Any) -> None:
+    cache, playback = cache_of("a")
+    cache.informer(Thing)
+    playback.delay = 5
+    async with cache.running():
+        assert await cache.wait_for_sync(asyncio.Event())
+        assert clock == 5
+        assert [state.age for state in cache.states()] == [0]
+
+
+async def test_waiting_ends_when_the_process_is_to_stop(clock: Any) -> None:
+    cache, playback = cache_of("a")
+    cache.informer(Thing)
+    playback.delay = 5
     stop = asyncio.Event()
-    stop.set()
-    assert not await cache.wait_for_sync(stop)
+    asyncio.get_running_loop().call_later(3, stop.set)
+    async with cache.running():
+        assert not await cache.wait_for_sync(stop)
+        assert clock == 3
+        await asyncio.sleep(5)
+        assert cache.synced()
+        assert not await cache.wait_for_sync(stop)  # in step, but about to stop
 
 
 async def test_a_kind_may_be_added_while_it_runs() -> None:
@@ -104,6 +206,49 @@ async def test_events_reach_the_queue_of_each_watch() -> None:
     async with cache.running():
         await cache.wait_for_sync(asyncio.Event())
     assert (len(first), len(second)) == (2, 2)
+
+
+@pytest.mark.parametrize("way", ["informer", "dynamic", "metadata"])
+async def test_a_watch_shares_the_informer_of_those_who_read(way: str) -> None:
+    cache, _ = cache_of("a")
+    kind = Thing if way == "informer" else Thing.resource
+    found = getattr(cache, way)(kind)
+    queue = WorkQueue[Request]()
+    cache.watch(kind, EnqueueRequestForObject(), queue, metadata_only=way == "metadata")
+    async with cache.running():
+        await cache.wait_for_sync(asyncio.Event())
+    assert await queue.get() == Request("ns", "a")
+    assert [state.objects for state in cache.states()] == [len(found)] == [1]
+
+
+async def test_a_watch_of_metadata_takes_a_type_for_its_resource() -> None:
+    cache, _ = cache_of("a")
+    cache.metadata(Thing.resource)
+    cache.watch(Thing, EnqueueRequestForObject(), WorkQueue[Request](), metadata_only=True)
+    assert len(cache.states()) == 1
+
+
+async def test_a_watch_alone_follows_its_kind_in_full() -> None:
+    cache, playback = cache_of("a")
+    queue = WorkQueue[Request]()
+    cache.watch(Thing, EnqueueRequestForObject(), queue)
+    async with cache.running():
+        await cache.wait_for_sync(asyncio.Event())
+    assert await queue.get() == Request("ns", "a")
+    assert [type(each) for each in cache.lister(Thing).all()] == [Thing]
+    assert not any("metadata_only" in options for _, options in playback.asked)
+
+
+async def test_nothing_is_followed_any_more_once_it_has_ended() -> None:
+    cache, playback = cache_of("a")
+    cache.informer(Thing)
+    async with cache.running():
+        await cache.wait_for_sync(asyncio.Event())
+        await asyncio.sleep(1)
+    asked = len(playback.asked)
+    cache.metadata(OTHERS)
+    await asyncio.sleep(1000)
+    assert len(playback.asked) == asked
 
 
 async def test_a_defect_in_one_informer_ends_them_all_and_is_told() -> None:

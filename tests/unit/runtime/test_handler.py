@@ -41,6 +41,11 @@ def test_the_owner_is_the_controller_of_that_group_and_kind(
     assert list(found) == expected
 
 
+def test_what_nobody_owns_concerns_no_owner() -> None:
+    handler = EnqueueRequestForOwner("g.org", "Owner", controller_only=False)
+    assert list(handler.requests(Event(thing("a"), owned()))) == []
+
+
 def test_every_owner_counts_where_that_is_asked_for() -> None:
     handler = EnqueueRequestForOwner("g.org", "Owner", controller_only=False)
     assert list(handler.requests(Event(None, owned({"name": "o"}, {"name": "p"})))) == [

@@ -1,10 +1,13 @@
 """From changes to the store and on to the listeners, in this order."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
 
+from kfx.kube import errors
 from kfx.kube.listwatch import Page
 from kfx.runtime.event import Event
 from kfx.runtime.informer import Informer
@@ -15,14 +18,31 @@ from tests.things import FOREVER, Scripted, Thing, ThingSpec, event, informer_of
 KEY = Request("ns", "a")
 
 
-def informer(**options: Any) -> tuple[Informer[Thing], list[tuple[str, str | None, str | None, bool]]]:
-    found, told = informer_of(Scripted(lists=[], watches=[]), **options), []
+Told = list[tuple[str, str | None, str | None, bool]]
+
+
+def informer(**options: Any) -> tuple[Informer[Thing], Told]:
+    return informer_watching(Scripted(lists=[], watches=[]), **options)
+
+
+def informer_watching(server: Scripted, **options: Any) -> tuple[Informer[Thing], Told]:
+    """An informer and what it has told: the name, the versions before and after, whether listed."""
+    found, told = informer_of(server, **options), []
 
     def hear(heard: Event[Thing]) -> None:
         told.append((heard.obj.metadata.name, _version(heard.old), _version(heard.new), heard.listed))
 
     found.on_event(hear)
     return found, told
+
+
+@asynccontextmanager
+async def following(found: Informer[Thing]) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(found.follow())
+        await found.synced.wait()
+        yield
+        task.cancel()
 
 
 def _version(found: Thing | None) -> str | None:
@@ -61,6 +81,12 @@ def test_an_event_that_a_list_has_overtaken_is_not_told() -> None:
         found._apply(Put(thing("a", version)))
     found._apply(Dropped(KEY, None, "9"))
     assert told == [("a", None, "10", False)]
+
+
+def test_a_deletion_of_what_was_never_there_is_not_told() -> None:
+    found, told = informer()
+    found._apply(Dropped(KEY, thing("a", 9), "9"))
+    assert (told, len(found.store)) == ([], 0)
 
 
 def test_versions_are_compared_as_numbers() -> None:
@@ -109,9 +135,41 @@ async def test_it_follows_a_server_from_list_to_watch() -> None:
     page = Page("5", "", [raw("a", 1), raw("b", 2)])
     server = Scripted(lists=[page], watches=[[event("MODIFIED", "a", 6), event("DELETED", "b", 7), FOREVER]])
     found = informer_of(server)
-    async with asyncio.TaskGroup() as group:
-        following = group.create_task(found.follow())
-        await found.synced.wait()
+    async with following(found):
         await asyncio.sleep(1)
-        following.cancel()
     assert [(t.metadata.name, t.metadata.resource_version) for t in found.store.all()] == [("a", "6")]
+
+
+async def test_what_was_known_of_an_unreadable_object_stays_until_it_is_deleted() -> None:
+    pages = [Page("5", "", [raw("a", 1)]), Page("8", "", [raw("a", 7, labels="unreadable")])]
+    forgotten = errors.Expired("forgotten", status=410)
+    changed, gone = (
+        event(kind, "a", v, labels="unreadable") for kind, v in (("MODIFIED", 6), ("DELETED", 9))
+    )
+    server = Scripted(lists=[*pages], watches=[[changed, 10, forgotten], [10, gone, FOREVER]])
+    found = informer_of(server)
+    heard: list[Event[Thing]] = []
+    found.on_event(heard.append)
+    async with following(found):
+        await asyncio.sleep(15)
+        assert [what for what, _ in server.asked] == ["list", "watch 5", "list", "watch 8"]
+        assert found.store.all() == [thing("a", 1)]
+        await asyncio.sleep(15)
+    assert found.store.all() == []
+    assert heard == [Event(None, thing("a", 1), listed=True), Event(thing("a", 1), None)]
+
+
+async def test_a_list_after_a_gap_is_told_as_the_difference() -> None:
+    first = Page("5", "", [raw("stays", 1), raw("changes", 2), raw("goes", 3)])
+    second = Page("9", "", [raw("stays", 1), raw("changes", 6), raw("comes", 7)])
+    server = Scripted(lists=[first, second], watches=[[10, errors.Expired("forgotten", status=410)]])
+    found, told = informer_watching(server)
+    async with following(found):
+        told.clear()
+        await asyncio.sleep(20)
+    assert [each for each in told if each[1] != each[2]] == [
+        ("changes", "2", "6", True),
+        ("comes", None, "7", True),
+        ("goes", "3", None, True),
+    ]
+    assert sorted(t.metadata.name for t in found.store.all()) == ["changes", "comes", "stays"]

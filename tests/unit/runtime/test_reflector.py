@@ -93,6 +93,17 @@ async def test_a_watch_that_ends_as_soon_as_it_began_counts_as_an_error() -> Non
     assert server.asked[2][1] >= 0.8
 
 
+@pytest.mark.parametrize(("silence", "lists"), [(0.9, 2), (1.0, 1)])
+async def test_a_watch_of_a_second_is_long_enough(silence: float, lists: int) -> None:
+    server = await after_watch(silence)
+    assert asked(server).count("list") == lists
+
+
+async def test_a_short_watch_that_brought_something_is_no_error() -> None:
+    server = await after_watch(event("ADDED", "a", 7))
+    assert server.asked == [("list", 0), ("watch 5", 0), ("watch 7", 0)]
+
+
 async def test_a_version_that_goes_backwards_is_a_server_set_back() -> None:
     server = await after_watch(event("BOOKMARK", "", 3))
     assert asked(server)[:3] == ["list", "watch 5", "list"]
@@ -136,6 +147,39 @@ async def test_a_kind_that_is_not_served_is_empty_and_looked_for_now_and_then() 
     assert [line["event"].partition(";")[0] for line in lines] == ["kind is not served", "following"]
 
 
+async def after_absence(*answers: Exception) -> list[Change[Thing]]:
+    """What is told when lists of a kind that was there are answered like that, before it is there again."""
+    there = Page("5", "", [raw("a", 1)])
+    server = Scripted(lists=[there, *answers, there], watches=[[refused(errors.ServerError, 500)]])
+    changes = await followed(server, 1000)
+    assert server.lists == []
+    return changes
+
+
+ABSENT = refused(errors.NotFound, 404)
+
+
+async def test_a_kind_that_was_there_is_asked_for_twice_before_it_counts_as_empty() -> None:
+    assert ListEnd(frozenset()) not in await after_absence(ABSENT)
+    assert ListEnd(frozenset()) in await after_absence(ABSENT, ABSENT)
+
+
+@pytest.mark.parametrize(
+    "between",
+    [errors.TransportError("down"), errors.Unreachable("down"), GONE, refused(errors.Forbidden, 403)],
+    ids=["no-answer", "unreachable", "410", "403"],
+)
+async def test_a_kind_is_absent_only_when_that_is_said_twice_in_a_row(between: Exception) -> None:
+    assert ListEnd(frozenset()) not in await after_absence(ABSENT, between, between, ABSENT)
+
+
+async def test_a_kind_that_is_gone_stays_gone_through_an_outage() -> None:
+    with capture_logs() as lines:
+        changes = await after_absence(ABSENT, ABSENT, errors.Unreachable("down"), ABSENT)
+    assert changes.count(ListEnd(frozenset())) == 2
+    assert [line["log_level"] for line in lines] == ["warning", "warning", "info"]
+
+
 async def test_a_right_that_is_missing_is_named_as_a_rule_until_it_is_there() -> None:
     server = Scripted(lists=[refused(errors.Forbidden, 403), EMPTY], watches=[])
     reflector = reflector_of(server)
@@ -177,6 +221,22 @@ async def test_an_unreadable_object_is_counted_and_what_was_known_of_it_stays() 
     assert [c.obj.metadata.name for c in changes if isinstance(c, Put)] == ["b"]
     name = "kfx_informer_undecodable_objects_total"
     assert metrics.registry.get_sample_value(name, {"resource": "things"}) == 1
+
+
+async def test_the_figures_tell_why_it_was_listed_and_how_watches_ended() -> None:
+    metrics = RuntimeMetrics()
+    cut, failed = errors.Interrupted("cut"), refused(errors.ServerError, 500)
+    watches = [[2], [2, cut], [2, errors.TransportError("down")], [2, GONE], [2, failed], [], [FOREVER]]
+    server = Scripted(lists=[EMPTY] * 4, watches=watches)
+    await followed(server, 600, metrics=metrics.informer("things"))
+
+    def figures(name: str) -> dict[str, float]:
+        (family,) = [found for found in metrics.registry.collect() if found.name == name]
+        samples = [found for found in family.samples if found.name.endswith("_total")]
+        return {found.labels["reason"]: found.value for found in samples}
+
+    assert figures("kfx_informer_lists") == {"start": 1, "expired": 1, "error": 1, "short_watch": 1}
+    assert figures("kfx_informer_watch_restarts") == {"ended": 2, "interrupted": 1, "error": 1}
 
 
 async def test_its_age_is_the_time_since_the_server_was_heard_of() -> None:

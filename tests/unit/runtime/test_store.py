@@ -59,6 +59,25 @@ def test_an_index_keeps_the_order_and_the_newest_state(store: Store[Thing]) -> N
     assert found[0].metadata.resource_version == "9"
 
 
+def test_an_object_is_found_under_each_of_its_values(store: Store[Thing]) -> None:
+    store.add_indexers({"letters": lambda found: found.spec.group})
+    store.put(thing("a", 1, group="xy"))
+    store.put(thing("b", 2, group="y"))
+    store.put(thing("a", 3, group="yz"))
+    found = {letter: names(store.by_index("letters", letter)) for letter in "xyz"}
+    assert found == {"x": [], "y": ["a", "b"], "z": ["a"]}
+
+
+def test_a_value_that_is_named_twice_counts_once(store: Store[Thing]) -> None:
+    store.add_indexers({"letters": lambda found: found.spec.group})
+    store.put(thing("a", 1, group="xxy"))
+    assert names(store.by_index("letters", "x")) == ["a"]
+    store.put(thing("a", 2, group="yy"))
+    assert names(store.by_index("letters", "x")) == []
+    store.drop(key("a"))
+    assert store._indices == {"group": {}, "letters": {}}
+
+
 def test_what_is_gone_leaves_no_trace_in_an_index(store: Store[Thing]) -> None:
     store.put(thing("a", 1, group="x"))
     store.drop(key("a"))
