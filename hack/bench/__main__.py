@@ -1,69 +1,66 @@
-"""``python -m hack.bench [--count N]``: the tables, also as files below ``hack/bench/results``."""
+"""``python -m hack.bench [echo] [admission] [path] [start]``: kfx beside its peers, all four by default."""
 
 import argparse
 import asyncio
-import json
-import os
-import platform
-import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 
 import uvloop
 from rich.console import Console
-from rich.table import Table
 
-from hack.bench import echo
+from hack.bench import admission, echo, path, report, server, start
+from hack.bench.figures import Section
 
+NAMES = ("echo", "admission", "path", "start")
 RESULTS = Path(__file__).parent / "results"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print, keep."""
-    parser = argparse.ArgumentParser(prog="python -m hack.bench", description=__doc__)
-    parser.add_argument("--count", type=int, default=2000, help="objects in the burst (2000)")
-    parser.add_argument("--paced", type=int, default=500, help="objects at 50 a second (500)")
-    options = parser.parse_args(sys.argv[1:] if argv is None else argv)
+    options = build_parser().parse_args(argv)
+    wanted = [name for name in NAMES if name in (options.names or NAMES)]
+    about = report.machine()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        results = runner.run(echo.measure(options.count, options.paced))
-    Console().print(table(results))
-    path = keep(results, options.count)
-    sys.stdout.write(f"kept in {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}\n")
+        sections = runner.run(measure(wanted, options))
+    about["busy_after"] = round(report.busy_share(1.0), 2)
+    for section in sections.values():
+        Console().print(report.table(section))
+    kept = report.keep(sections, about, options.remark, options.results)
+    sys.stdout.write(f"kept in {kept} and beside it as JSON\n")
     return 0
 
 
-def table(results: Sequence[echo.Result]) -> Table:
-    """A row a contender; ratios are kfx's to the row's."""
-    own = next(result for result in results if result.name == "kfx")
-    found = Table(title="echo operator")
-    for heading in ("", "objects/s", "kfx ÷ it", "CPU s", "peak MiB", "p50 ms", "p99 ms"):
-        found.add_column(heading, justify="left" if not heading else "right", no_wrap=True)
-    for result in results:
-        figures = (result.cpu_seconds, result.peak_mib, result.p50, result.p99)
-        ratio = f"{own.per_second / result.per_second:.2f}"
-        shown = [f"{figure:.1f}" if figure else "–" for figure in figures]
-        found.add_row(result.name, f"{result.per_second:.0f}", ratio, *shown)
-    return found
+def build_parser() -> argparse.ArgumentParser:
+    """The command line's grammar."""
+    parser = argparse.ArgumentParser(prog="python -m hack.bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)} (all)")
+    parser.add_argument("--count", type=int, default=2000, help="echo: objects in the burst (2000)")
+    parser.add_argument("--paced", type=int, default=500, help="echo: objects at 50 a second (500)")
+    parser.add_argument("--seconds", type=float, default=10.0, help="admission: length of a round (10)")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each contender has its turn (3)")
+    parser.add_argument("--remark", default="", help="a sentence to keep with the results")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the files")
+    return parser
 
 
-def keep(results: Sequence[echo.Result], count: int) -> Path:
-    """The figures with machine and commit."""
-    RESULTS.mkdir(exist_ok=True)
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    machine = {"cores": os.cpu_count(), "system": platform.system(), "python": platform.python_version()}
-    now = datetime.now(UTC)
-    content = {
-        "benchmark": "echo", "date": now.date().isoformat(), "commit": commit, "machine": machine,
-        "count": count, "results": [asdict(result) for result in results],
-    }  # fmt: skip
-    path = RESULTS / f"echo-{now.date().isoformat()}.json"
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    return path
+async def measure(wanted: Sequence[str], options: argparse.Namespace) -> dict[str, Section]:
+    """The benchmarks of these names, in order; a cluster only for those that need one."""
+    found: dict[str, Section] = {}
+    if "admission" in wanted:
+        found["admission"] = admission.measure(seconds=options.seconds, rounds=options.rounds)
+    if "path" in wanted:
+        found["path"] = await path.measure()
+    if {"echo", "start"} & set(wanted):
+        with server.cluster() as layout:
+            async with server.prepared(layout) as client:
+                if "echo" in wanted:
+                    found["echo"] = await echo.measure(
+                        layout, client, count=options.count, paced=options.paced, rounds=options.rounds
+                    )
+                if "start" in wanted:
+                    found["start"] = await start.measure(layout, client, rounds=options.rounds)
+    return {name: found[name] for name in wanted}
 
 
 if __name__ == "__main__":

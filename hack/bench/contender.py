@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from hack.cluster.layout import cache_dir
@@ -17,15 +18,17 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """``command`` takes a kubeconfig or a port in place of ``{}``."""
+    """``command`` takes the values of :meth:`running` in place of ``{}``."""
 
     name: str
     command: Sequence[str]
 
     @contextmanager
-    def running(self, *values: str, log: Path) -> Iterator["Cost"]:
-        """The process for as long as the block."""
-        words = [word.format(*values) for word in self.command]
+    def running(self, *values: object) -> Iterator["Cost"]:
+        """The process for as long as the block; its output goes to a log in the cache."""
+        given = iter(values)
+        words = [str(next(given)) if word == "{}" else word for word in self.command]
+        log = folder() / f"{self.name.replace(' ', '-').replace(',', '')}.log"
         with log.open("wb") as out:
             process = subprocess.Popen(words, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT)
         try:
@@ -60,34 +63,30 @@ class Cost:
         return 0.0
 
 
+def folder() -> Path:
+    """Where peers and logs are kept."""
+    found = cache_dir() / "bench"
+    found.mkdir(parents=True, exist_ok=True)
+    return found
+
+
 def build_go_peer() -> Path:
-    """controller-runtime's part, built once for each state of its module files."""
-    program = cache_dir() / "bench" / "controller-runtime-peer"
-    program.parent.mkdir(parents=True, exist_ok=True)
+    """controller-runtime's part and the load generator; go builds only what has changed."""
+    program = folder() / "controller-runtime-peer"
     environment = {**os.environ, "CGO_ENABLED": "0"}
-    subprocess.run(
-        ["go", "build", "-o", program, "."], cwd=PEERS / "controller-runtime", env=environment, check=True
-    )
+    command = ["go", "build", "-o", str(program), "."]
+    subprocess.run(command, cwd=PEERS / "controller-runtime", env=environment, check=True)
     return program
 
 
 def install_kopf() -> Path:
-    """The Python of a virtual environment with kopf in it."""
-    folder = cache_dir() / "bench" / "kopf"
-    python = folder / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        lock = PEERS / "kopf" / "requirements.lock"
-        pip = [
-            str(python),
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--require-hashes",
-            "--no-deps",
-            "-r",
-            str(lock),
-        ]
-        subprocess.run(pip, check=True)
+    """The Python of a virtual environment that holds what the lock names."""
+    lock = PEERS / "kopf" / "requirements.lock"
+    target = folder() / f"kopf-{sha256(lock.read_bytes()).hexdigest()[:12]}"
+    python, complete = target / "bin" / "python", target / "complete"
+    if not complete.exists():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", target], check=True)
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps", "-r"]
+        subprocess.run([*pip, str(lock)], check=True)
+        complete.touch()
     return python
