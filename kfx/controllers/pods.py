@@ -51,6 +51,7 @@ class PodObserver:
 
     def _wait_for_pods(self, seen: TrialSeen, request: Request) -> TrialSeen:
         """A quota, a policy or a webhook may refuse them; only the job's events tell which."""
+        self._waiting.stop(request)
         waited = self._podless.elapsed(request)
         if waited < self._patience:
             return replace(seen, look_again=self._patience - waited)

@@ -55,6 +55,19 @@ def test_trouble_that_passes_starts_the_wait_anew() -> None:
     assert observer.look(SEEN).look_again == 60
 
 
+def test_trouble_of_a_pod_that_is_gone_is_not_held_against_the_next() -> None:
+    clock = Seconds()
+    pods = pods_of(waiting("ErrImagePull"))
+    observer = PodObserver(pods=pods, clock=clock, patience=60)
+    observer.look(SEEN)
+    clock.now += 59
+    pods.drop(KEY._replace(name="p"))
+    observer.look(SEEN)
+    pods.put(waiting("ErrImagePull"))
+    clock.now += 59
+    assert observer.look(SEEN).look_again == 60
+
+
 def test_the_scheduler_is_quoted_once() -> None:
     observer = PodObserver(pods=pods_of(unplaced()), clock=Seconds())
     assert observer.look(SEEN).unschedulable == "pod p has no node: 0/1 nodes"
