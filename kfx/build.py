@@ -136,7 +136,7 @@ class Wiring:
             collector_image=config.collector_image,
         )
         self._prepare = Preparer(self._validation_context)
-        self._recorders: list[EventRecorder] = []
+        self._recorders: dict[str, EventRecorder] = {}
 
     def manager(self) -> Manager:
         """The life of it all."""
@@ -147,7 +147,7 @@ class Wiring:
             cache=self._cache,
             elector=self._elector,
             controllers=controllers,
-            background=[self._loop_lag, *self._recorders],
+            background=[self._loop_lag, *self._recorders.values()],
             shutdown_delay=self._config.shutdown_delay,
             grace_period=GRACE_PERIOD,
         )
@@ -231,9 +231,14 @@ class Wiring:
         return Controller(name, reconciler, metrics=self.metrics, report=report)
 
     def _recording(self, component: str) -> tuple[EventRecorder, Writer]:
-        recorder = EventRecorder(self._reader, component, metrics=self.metrics)
-        self._recorders.append(recorder)
+        recorder = self._recorder(component)
         return recorder, Writer(self._client, recorder, self.metrics)
+
+    def _recorder(self, component: str) -> EventRecorder:
+        """One for each component: it gathers and limits what all that speak as that component say."""
+        if component not in self._recorders:
+            self._recorders[component] = EventRecorder(self._reader, component, metrics=self.metrics)
+        return self._recorders[component]
 
     def _servers(self, controllers: Sequence[Controller]) -> Sequence[Server]:
         certificates = self._certificates()
@@ -281,7 +286,7 @@ class Wiring:
                 db_manager_address=self._config.db_manager_address,
                 collector_image=self._config.collector_image,
             ),
-            recorder=self._recording(TRIAL)[0],
+            recorder=self._recorder(TRIAL),
         )
         return ExperimentDefaulter(), validator, injector
 

@@ -15,6 +15,7 @@ import msgspec
 
 from kfx import __version__, flags
 from kfx.flags import Flag, FlagError
+from kfx.runtime.address import is_loopback
 
 TRIAL_RESOURCES = (
     "TrainJob.v1alpha1.trainer.kubeflow.org",
@@ -61,13 +62,21 @@ def parse_trial_resource(text: str) -> str:
     return text
 
 
+def parse_loopback_address(text: str) -> str:
+    """``host:port`` where host is ``localhost`` or a loopback address, or ``0`` for off."""
+    host = flags.parse_address(text).rpartition(":")[0].removeprefix("[").removesuffix("]")
+    if text != "0" and not is_loopback(host):
+        raise ValueError('expected a loopback address such as 127.0.0.1:6060 or [::1]:6060, or "0" for off')
+    return text
+
+
 FLAGS: tuple[Flag, ...] = (
     Flag("metrics-addr", "address", ":8080", "where /metrics is served", flags.parse_address),
     Flag("healthz-addr", "address", ":18080", "where /healthz and /readyz are served", flags.parse_address),
     Flag(
         "debug-addr", "address", "0",
         "where /debug/tasks, queues, caches and memory are served; a loopback address, or 0 for off",
-        flags.parse_loopback_address,
+        parse_loopback_address,
     ),
     Flag("webhook-port", "port", 8443, "port of the admission webhooks (TLS)", flags.parse_port),
     Flag(

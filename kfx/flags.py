@@ -4,7 +4,6 @@ One or two dashes, ``-name=value`` or ``-name value``; a boolean takes its value
 ``--`` ends the flags. Source of the rules: Go's package flag, ``FlagSet.parseOne``.
 """
 
-import ipaddress
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -69,21 +68,6 @@ def parse_address(text: str) -> str:
         raise ValueError('expected host:port, :port, or "0" for off')
     parse_port(port)
     return text
-
-
-def parse_loopback_address(text: str) -> str:
-    """``host:port`` where host is ``localhost`` or a loopback address, or ``0`` for off."""
-    host = parse_address(text).rpartition(":")[0].removeprefix("[").removesuffix("]")
-    if text != "0" and host.lower() != "localhost" and not _is_loopback(host):
-        raise ValueError('expected a loopback address such as 127.0.0.1:6060 or [::1]:6060, or "0" for off')
-    return text
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def parse_duration(text: str) -> float:

@@ -32,6 +32,19 @@ class Selection:
     label_selector: str = ""
     field_selector: str = ""
 
+    @property
+    def metadata_only(self) -> bool:
+        """Whether the server is to leave everything else out."""
+        return self.kind is PartialObjectMetadata
+
+    def decoder(self) -> Callable[[Raw], KubeObject]:
+        """From an object's text to its type."""
+        if self.metadata_only:
+            return metadata_decoder_for(self.resource)
+        if self.kind is Unstructured:
+            return unstructured_decoder_for(self.resource)
+        return decoder_for(self.kind)
+
     def __str__(self) -> str:
         parts = (self.namespace, self.label_selector, self.field_selector)
         limits = ", ".join(part for part in parts if part)
@@ -76,7 +89,7 @@ class Cache:
         raise. ``ValueError`` when a second declaration contradicts the first.
         """
         chosen = Selection(kind, kind.resource, namespace, label_selector, field_selector)
-        found = self._declare(chosen, decoder_for(kind), transform)
+        found = self._declare(chosen, transform)
         found.store.add_indexers(indexers or {})
         return cast("Lister[T]", found.store)
 
@@ -91,7 +104,7 @@ class Cache:
     ) -> Lister[Unstructured]:
         """Follow a kind that is named at run time; one that is not served counts as empty."""
         chosen = Selection(Unstructured, resource, namespace, label_selector, field_selector)
-        found = self._declare(chosen, unstructured_decoder_for(resource), None)
+        found = self._declare(chosen)
         found.store.add_indexers(indexers or {})
         return cast("Lister[Unstructured]", found.store)
 
@@ -106,7 +119,7 @@ class Cache:
     ) -> Lister[PartialObjectMetadata]:
         """Follow the metadata of a kind; the server sends nothing else."""
         chosen = Selection(PartialObjectMetadata, resource, namespace, label_selector, field_selector)
-        found = self._declare(chosen, metadata_decoder_for(resource), None)
+        found = self._declare(chosen)
         found.store.add_indexers(indexers or {})
         return cast("Lister[PartialObjectMetadata]", found.store)
 
@@ -131,16 +144,10 @@ class Cache:
         ``metadata_only`` joins :meth:`metadata`'s informer of the kind.
         """
         resource = kind if isinstance(kind, Resource) else kind.resource
-        followed: type[KubeObject]
-        decode: Callable[[Raw], KubeObject]
+        followed = Unstructured if isinstance(kind, Resource) else kind
         if metadata_only:
-            decode, followed = metadata_decoder_for(resource), PartialObjectMetadata
-        elif isinstance(kind, Resource):
-            decode, followed = unstructured_decoder_for(kind), Unstructured
-        else:
-            decode, followed = decoder_for(kind), kind
-        chosen = Selection(followed, resource, namespace, label_selector, field_selector)
-        found = self._declare(chosen, decode, None)
+            followed = PartialObjectMetadata
+        found = self._declare(Selection(followed, resource, namespace, label_selector, field_selector))
         found.on_event(Watch(handler, queue, predicate).offer)
 
     @asynccontextmanager
@@ -210,15 +217,13 @@ class Cache:
         """Objects held, by selection."""
         return {str(chosen): len(informer.store) for chosen, informer in self._informers.items()}
 
-    def _declare(
-        self, chosen: Selection, decode: Callable[[Raw], Any], transform: Callable[[Any], Any] | None
-    ) -> Informer[Any]:
+    def _declare(self, chosen: Selection, transform: Callable[[Any], Any] | None = None) -> Informer[Any]:
         found = self._informers.get(chosen)
         if found is None:
             metrics = self._metrics.informer(str(chosen.resource))
             source = _Collection(self._client, chosen)
             reflector: Reflector[Any] = Reflector(
-                chosen.resource, source, decode, metrics=metrics, streaming=True
+                chosen.resource, source, chosen.decoder(), metrics=metrics, streaming=True
             )
             metrics.last_event_age.set_function(reflector.age)
             found = self._informers[chosen] = Informer(reflector, Store(), transform=transform)
@@ -254,7 +259,7 @@ class _Collection:
             field_selector=self.chosen.field_selector,
             limit=limit,
             continue_token=continue_token,
-            metadata_only=self.chosen.kind is PartialObjectMetadata,
+            metadata_only=self.chosen.metadata_only,
         )
 
     async def reachable(self) -> None:
@@ -276,6 +281,6 @@ class _Collection:
             field_selector=self.chosen.field_selector,
             resource_version=since,
             timeout_seconds=timeout_seconds,
-            metadata_only=self.chosen.kind is PartialObjectMetadata,
+            metadata_only=self.chosen.metadata_only,
             initial_events=initial_events,
         )

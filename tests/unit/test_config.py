@@ -2,7 +2,7 @@
 
 import pytest
 
-from kfx.config import TRIAL_RESOURCES, load_config
+from kfx.config import TRIAL_RESOURCES, load_config, parse_loopback_address
 from kfx.flags import FlagError
 
 
@@ -98,6 +98,19 @@ def test_debug_pages_are_for_this_machine_alone():
     assert load_config(["--debug-addr=127.0.0.1:6060"], {}).debug_addr == "127.0.0.1:6060"
     with pytest.raises(FlagError, match=r'^invalid value ":6060" for flag --debug-addr: expected a loopback'):
         load_config(["--debug-addr=:6060"], {})
+
+
+@pytest.mark.parametrize("text", ["0", "127.0.0.1:6060", "127.9.9.9:1", "localhost:6060", "[::1]:6060"])
+def test_a_loopback_address_is_taken_as_it_is(text):
+    assert parse_loopback_address(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", [":6060", "0.0.0.0:6060", "10.0.0.1:1", "[::]:1", "example.org:1", "localhost.a:1"]
+)
+def test_an_address_that_others_reach_is_no_loopback_address(text):
+    with pytest.raises(ValueError, match="expected a loopback address such as"):
+        parse_loopback_address(text)
 
 
 def test_the_delay_of_the_shutdown_is_a_duration():
