@@ -190,3 +190,16 @@ async def get(port: int, path: str, headers: Sequence[str] = (), *, host: str = 
         return await read_answer(reader)
     finally:
         writer.transport.abort()
+
+
+@asynccontextmanager
+async def hearing() -> AsyncIterator[tuple[str, bytearray]]:
+    """A server that says nothing: its URL, and every byte that it was sent."""
+    received = bytearray()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        received.extend(await reader.read())
+        writer.close()
+
+    async with await asyncio.start_server(listen, "127.0.0.1", 0) as listener:
+        yield f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}", received

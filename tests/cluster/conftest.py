@@ -1,12 +1,14 @@
 """A control plane for each module that asks for one."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from hack.cluster import lifecycle
 from hack.cluster.layout import Layout, cache_dir
+from kfx.kube.client import Client
+from kfx.kube.credentials import load_credentials
 
 
 @pytest.fixture(scope="module")
@@ -18,3 +20,10 @@ def cluster() -> Iterator[Layout]:
         yield layout
     finally:
         lifecycle.down(layout)
+
+
+@pytest.fixture
+async def client(cluster: Layout) -> AsyncIterator[Client]:
+    """Its administrator."""
+    async with Client.connect(load_credentials(str(cluster.kubeconfig)), user_agent="test") as client:
+        yield client

@@ -8,9 +8,7 @@ from typing import Any
 
 import pytest
 
-from hack.cluster.layout import Layout
 from kfx.kube.client import APPLY_PATCH, Client
-from kfx.kube.credentials import load_credentials
 from kfx.kube.decode import ends_initial_events, read_head
 from kfx.kube.errors import ApiError, Conflict
 from kfx.kube.resource import Resource
@@ -28,12 +26,6 @@ DEFINITIONS = Resource(
 )
 THINGS = Resource("example.org", "v1", "things", "Thing")
 NUMBERS = count()
-
-
-@pytest.fixture
-async def client(cluster: Layout) -> AsyncIterator[Client]:
-    async with Client.connect(load_credentials(str(cluster.kubeconfig)), user_agent="test") as client:
-        yield client
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
@@ -14,7 +14,6 @@ import pytest
 from hack.cluster.layout import Layout
 from hack.cluster.process import recorded
 from kfx.kube.client import Client
-from kfx.kube.credentials import load_credentials
 from kfx.kube.errors import AlreadyExists, Conflict
 from kfx.runtime.leader import LeaderElector, LeadershipLost, Lease, WriteHeld, own_identity
 from kfx.runtime.lease import LEASES, ApiLeaseLock
@@ -25,12 +24,6 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 NAMESPACE = "default"
 MICRO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 NUMBERS = count()
-
-
-@pytest.fixture
-async def client(cluster: Layout) -> AsyncIterator[Client]:
-    async with Client.connect(load_credentials(str(cluster.kubeconfig)), user_agent="test") as client:
-        yield client
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from kfx.runtime.debug import DebugServer
 from kfx.runtime.health import HealthServer
 from kfx.runtime.leader import LeadershipLost
 from kfx.store.observations import ObservationStore
-from tests.serving import Answer, get, new_pair, write_pair
+from tests.serving import Answer, get, hearing, new_pair, write_pair
 
 pytestmark = pytest.mark.real_time
 
@@ -81,14 +81,7 @@ async def test_every_kind_of_job_that_the_flag_names_is_followed(tmp_path: Path)
 
 
 async def test_with_election_nothing_is_written_before_leading(tmp_path: Path) -> None:
-    received = bytearray()
-
-    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        received.extend(await reader.read())
-        writer.close()
-
-    async with await asyncio.start_server(listen, "127.0.0.1", 0) as listener:
-        url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    async with hearing() as (url, received):
         flags = ("--enable-leader-election", "--leader-election-id=mine")
         async with wired(tmp_path, *flags, server=url) as wiring:
             with pytest.raises(LeadershipLost, match="does not hold lease mine"):

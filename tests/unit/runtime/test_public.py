@@ -1,7 +1,6 @@
 """What an operator's author may import: it is all there, it is explained, and it costs nothing unused."""
 
 import ast
-import asyncio
 import inspect
 import re
 import subprocess
@@ -17,6 +16,7 @@ import kfx.runtime
 from docs.examples.echo import ConfigMap, Echo, add_to
 from kfx.kube import Credentials
 from kfx.runtime import AlwaysLeader, LeadershipLost, Operator
+from tests.serving import hearing
 
 ROOT = Path(__file__).resolve().parents[3]
 GUIDE = (ROOT / "docs" / "runtime.md").read_text(encoding="utf-8")
@@ -93,17 +93,12 @@ def test_the_guide_shows_the_example_that_is_tested() -> None:
 
 @pytest.mark.real_time
 async def test_an_operator_writes_nothing_before_it_leads() -> None:
-    received = bytearray()
-
-    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        received.extend(await reader.read())
-        writer.close()
-
-    async with await asyncio.start_server(listen, "127.0.0.1", 0) as listener:
-        url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
-        async with Operator.connect(Credentials(url), "mine", lease_namespace="ns") as operator:
-            with pytest.raises(LeadershipLost, match="does not hold lease mine"):
-                await operator.client.create(Echo.resource, {"metadata": {"name": "e"}}, namespace="ns")
+    async with (
+        hearing() as (url, received),
+        Operator.connect(Credentials(url), "mine", lease_namespace="ns") as operator,
+    ):
+        with pytest.raises(LeadershipLost, match="does not hold lease mine"):
+            await operator.client.create(Echo.resource, {"metadata": {"name": "e"}}, namespace="ns")
     assert received == b""
 
 

@@ -1,35 +1,16 @@
 """The first list as a stream of events, and what becomes of servers that cannot."""
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
 from kfx.kube import errors
-from kfx.kube.decode import decoder_for
 from kfx.kube.listwatch import Page, WatchMessage
-from kfx.kube.model import KubeObject
-from kfx.kube.resource import Resource
-from kfx.runtime.metrics import RuntimeMetrics
 from kfx.runtime.reconcile import Request
-from kfx.runtime.reflector import SLICE, Change, Listed, ListEnd, Put, Reflector
-
-SILENT = "silent"
-
-
-class Thing(KubeObject, kw_only=True):
-    resource: ClassVar[Resource] = Resource("example.org", "v1", "things", "Thing")
-
-
-def event(kind: str, name: str, version: int, **metadata: Any) -> WatchMessage:
-    found = {"name": name, "namespace": "ns", "resourceVersion": str(version), **metadata}
-    return WatchMessage(kind, json.dumps({"metadata": found}).encode())
-
-
-def end(version: int) -> WatchMessage:
-    return event("BOOKMARK", "", version, annotations={"k8s.io/initial-events-end": "true"})
+from kfx.runtime.reflector import SLICE, Change, Listed, ListEnd, Put
+from tests.things import FOREVER, Thing, end_of_list, event, play, reflector_of
 
 
 class Server:
@@ -45,11 +26,7 @@ class Server:
 
     async def stream(self, *, timeout_seconds: int) -> AsyncGenerator[WatchMessage, None]:
         self.asked.append("stream")
-        for message in self.streams.pop(0):
-            if message is SILENT:
-                await asyncio.Event().wait()
-            if isinstance(message, Exception):
-                raise message
+        async for message in play(self.streams.pop(0)):
             yield message
 
     async def watch(self, *, since: str, timeout_seconds: int) -> AsyncGenerator[WatchMessage, None]:
@@ -64,12 +41,8 @@ def refusal(kind: type[errors.ApiError], status: int) -> errors.ApiError:
 
 async def followed(server: Server) -> list[Change[Thing]]:
     """The changes up to the first of the watch."""
-    metrics = RuntimeMetrics().informer("things")
-    reflector: Reflector[Thing] = Reflector(
-        Thing.resource, server, decoder_for(Thing), metrics=metrics, streaming=True
-    )
     found = []
-    async for change in reflector.changes():
+    async for change in reflector_of(server, streaming=True).changes():
         found.append(change)
         if isinstance(change, Put):
             return found
@@ -81,7 +54,9 @@ def names(changes: list[Change[Thing]]) -> list[str]:
 
 
 async def test_what_is_streamed_is_the_list_and_the_watch_goes_on_from_its_end() -> None:
-    server = Server([event("ADDED", "a", 1), event("ADDED", "b", 3), event("BOOKMARK", "", 4), end(7)])
+    server = Server(
+        [event("ADDED", "a", 1), event("ADDED", "b", 3), event("BOOKMARK", "", 4), end_of_list(7)]
+    )
     changes = await followed(server)
     assert names(changes) == ["a", "b"]
     assert ListEnd({Request("ns", "a"), Request("ns", "b")}) in changes
@@ -91,7 +66,7 @@ async def test_what_is_streamed_is_the_list_and_the_watch_goes_on_from_its_end()
 async def test_what_changes_while_it_streams_is_listed_once_in_its_last_state() -> None:
     stream = [
         event("ADDED", "a", 1), event("ADDED", "b", 2),
-        event("MODIFIED", "a", 3), event("DELETED", "b", 4), end(4),
+        event("MODIFIED", "a", 3), event("DELETED", "b", 4), end_of_list(4),
     ]  # fmt: skip
     changes = await followed(Server(stream))
     (listed,) = [c for c in changes if isinstance(c, Listed)]
@@ -101,13 +76,13 @@ async def test_what_changes_while_it_streams_is_listed_once_in_its_last_state() 
 
 async def test_a_long_list_is_handed_on_in_slices() -> None:
     stream = [event("ADDED", f"n{i}", i) for i in range(1, 2 * SLICE + 2)]
-    changes = await followed(Server([*stream, end(999)]))
+    changes = await followed(Server([*stream, end_of_list(999)]))
     assert [len(c.objects) for c in changes if isinstance(c, Listed)] == [SLICE, SLICE, 1]
 
 
 async def test_an_unreadable_object_is_known_by_name_only() -> None:
     bad = WatchMessage("ADDED", b'{"metadata":{"name":"bad","namespace":"ns","labels":3}}')
-    changes = await followed(Server([event("ADDED", "a", 1), bad, end(2)]))
+    changes = await followed(Server([event("ADDED", "a", 1), bad, end_of_list(2)]))
     assert names(changes) == ["a"]
     assert ListEnd({Request("ns", "a"), Request("ns", "bad")}) in changes
 
@@ -117,7 +92,7 @@ async def test_an_unreadable_object_is_known_by_name_only() -> None:
     [
         pytest.param([refusal(errors.Invalid, 422)], id="gate-off"),
         pytest.param([refusal(errors.BadRequest, 400)], id="unknown"),
-        pytest.param([event("ADDED", "a", 1), SILENT], id="no-end-in-sight"),
+        pytest.param([event("ADDED", "a", 1), FOREVER], id="no-end-in-sight"),
     ],
 )
 async def test_a_server_that_cannot_stream_is_asked_for_pages(stream: list[Any]) -> None:
@@ -130,14 +105,14 @@ async def test_a_stream_that_breaks_hands_on_nothing_and_is_tried_again() -> Non
     server = Server(
         [event("ADDED", "gone", 1), errors.Interrupted("cut")],
         [event("ADDED", "whole", 2)],
-        [event("ADDED", "whole", 2), end(2)],
+        [event("ADDED", "whole", 2), end_of_list(2)],
     )
     assert names(await followed(server)) == ["whole"]
     assert server.asked == ["stream", "stream", "stream", "watch 2"]
 
 
 async def test_after_an_outage_the_first_answer_to_anybody_wakes_it(clock: Any) -> None:
-    server = Server([errors.Unreachable("refused")], [end(1)])
+    server = Server([errors.Unreachable("refused")], [end_of_list(1)])
     answered = asyncio.Event()
     server.reachable = answered.wait  # type: ignore[attr-defined]
     asyncio.get_running_loop().call_later(0.1, answered.set)
@@ -146,6 +121,6 @@ async def test_after_an_outage_the_first_answer_to_anybody_wakes_it(clock: Any) 
 
 
 async def test_in_a_long_outage_it_tries_by_itself_as_well() -> None:
-    server = Server([errors.Unreachable("refused")], [end(1)])
+    server = Server([errors.Unreachable("refused")], [end_of_list(1)])
     server.reachable = asyncio.Event().wait  # type: ignore[attr-defined]
     assert ListEnd(set()) in await followed(server)
