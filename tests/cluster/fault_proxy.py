@@ -62,11 +62,14 @@ class Exchange:
         reader, writer = await self.ask()
         try:
             self.client.write(await reader.readuntil(b"\r\n\r\n"))
+            rest = b""
             while size := int(await reader.readline(), 16):
-                line = await reader.readexactly(size)
+                # a chunk may hold several lines, or a part of one
+                *lines, rest = (rest + await reader.readexactly(size)).split(b"\n")
                 await reader.readline()
-                for each in change(line):
-                    self.client.write(b"%x\r\n%s\r\n" % (len(each), each))
+                for line in lines:
+                    for each in change(line + b"\n"):
+                        self.client.write(b"%x\r\n%s\r\n" % (len(each), each))
                 await self.client.drain()
             self.client.write(b"0\r\n\r\n")
             await self.client.drain()
