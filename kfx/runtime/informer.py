@@ -43,9 +43,10 @@ class Informer(Generic[T]):
                 self._apply(change)
 
     def _apply(self, change: Change[T]) -> None:
+        if type(change) is Put:  # nearly all are, and this is the hot path
+            self._put(change.obj)
+            return
         match change:
-            case Put(obj):
-                self._put(obj)
             case Dropped(key, last, version):
                 self._drop(key, last, version)
             case Listed(objects):

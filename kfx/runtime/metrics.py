@@ -17,6 +17,8 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
 )
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 RECONCILE_RESULTS = ("success", "error", "requeue", "requeue_after")
 # controller-runtime, pkg/internal/controller/metrics
@@ -39,6 +41,34 @@ class Registry(CollectorRegistry):
             yield metric
 
 
+class Tally:
+    """A counter of the hot path: a plain integer, which a scrape reads. Added to on the loop only."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value = 0
+
+
+class Tallies(Collector):
+    """One counter family of :class:`Tally`, by labels."""
+
+    def __init__(self, name: str, help_text: str, labels: Sequence[str]) -> None:
+        self._described = (name, help_text, labels)
+        self._tallies: dict[tuple[str, ...], Tally] = {}
+
+    def labels(self, *values: str) -> Tally:
+        """The one with these values; shown from now on, at first as 0."""
+        return self._tallies.setdefault(values, Tally())
+
+    def collect(self) -> Iterable[Metric]:
+        name, help_text, labels = self._described
+        family = CounterMetricFamily(name, help_text, labels=labels)
+        for values, tally in self._tallies.items():
+            family.add_metric(values, tally.value)
+        yield family
+
+
 @dataclass(frozen=True, slots=True)
 class ControllerMetrics:
     """One controller's figures. ``results`` has exactly the keys of ``RECONCILE_RESULTS``."""
@@ -58,7 +88,7 @@ class QueueMetrics:
     """One work queue's figures. ``depth`` is by priority; the gauges are meant for ``set_function``."""
 
     depth: Callable[[int], Gauge]
-    adds: Counter
+    adds: Tally
     retries: Counter
     waited: Histogram
     worked: Histogram
@@ -221,7 +251,8 @@ class RuntimeMetrics:
     def _queues(self) -> None:
         labels = ("name", "controller")
         self._queue_depth = self._gauge("workqueue_depth", "Keys waiting.", (*labels, "priority"))
-        self._queue_adds = self._counter("workqueue_adds_total", "Keys queued.", labels)
+        self._queue_adds = Tallies("workqueue_adds_total", "Keys queued.", labels)
+        self.registry.register(self._queue_adds)
         self._queue_retries = self._counter("workqueue_retries_total", "Keys queued with a delay.", labels)
         self._queue_waited = self._histogram(
             "workqueue_queue_duration_seconds", "Wait before work.", labels, QUEUE_BUCKETS

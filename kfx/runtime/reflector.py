@@ -10,6 +10,8 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import msgspec
+
 from kfx.kube import errors
 from kfx.kube.decode import Raw, ends_initial_events, read_head
 from kfx.kube.listwatch import ListerWatcher, WatchMessage
@@ -47,8 +49,7 @@ class ListEnd:
     keys: Collection[Request]
 
 
-@dataclass(frozen=True, slots=True)
-class Put(Generic[T]):
+class Put(msgspec.Struct, Generic[T], frozen=True, gc=False):
     """The newest state of one object."""
 
     obj: T
@@ -307,5 +308,10 @@ def missing_rule(resource: Resource) -> str:
 
 
 def is_older(version: str, than: str) -> bool:
-    """Whether one resourceVersion is before another; no version that is no number is older than any."""
-    return version.isdigit() and than.isdigit() and int(version) < int(than)
+    """Whether one resourceVersion is before another; no version that is no number is older than any.
+
+    The numbers have no leading zeros, so that their texts can be compared (KEP-5504, comparable versions).
+    """
+    if len(version) > len(than) or (len(version) == len(than) and version >= than):
+        return False
+    return version.isdigit() and than.isdigit()
