@@ -13,7 +13,7 @@ from kfx.algorithms import ALGORITHMS
 from kfx.apis.core import ConfigMap, Pod
 from kfx.apis.experiment import Experiment
 from kfx.apis.suggestion import Suggestion
-from kfx.apis.trial import Trial, compact
+from kfx.apis.trial import Trial
 from kfx.config import Config
 from kfx.controllers import indexes
 from kfx.controllers.experiment import ExperimentReconciler
@@ -27,6 +27,7 @@ from kfx.controllers.prepare import Preparer
 from kfx.controllers.suggestion import SuggestionReconciler
 from kfx.controllers.templates import TemplateReader
 from kfx.controllers.trial import TrialReconciler
+from kfx.katib.compaction import compact
 from kfx.katib.injection import InjectionSettings
 from kfx.katib.katib_config import CONFIG_MAP, KatibConfigError, RuntimeConfig
 from kfx.katib.validation import ValidationContext

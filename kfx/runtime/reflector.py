@@ -74,7 +74,7 @@ class Reflector(Generic[T]):
     stays, since acting on an old state is safer than acting on a seeming deletion.
 
     ``streaming``: the first list comes as a stream of events, which costs the server no whole list in memory;
-    a server that cannot is asked for pages from then on.
+    a server that cannot is asked for pages from then on. ``transform``: from what was sent to what is kept.
 
     ``problem`` says why the collection cannot be followed for reasons a person must mend, else ``None``.
     ``served`` is false while the server knows no such kind.
@@ -88,13 +88,15 @@ class Reflector(Generic[T]):
         *,
         metrics: InformerMetrics,
         streaming: bool = False,
+        transform: Callable[[T], T] | None = None,
     ) -> None:
         self._streaming = streaming
+        self.transform = transform
         self.problem: str | None = None
         self.served = True
         self._resource = resource
         self._source = source
-        self._reader = ObjectReader(decode, metrics)
+        self._reader = ObjectReader(decode, metrics, transform)
         self._metrics = metrics
         self._backoff = Backoff()
         self._since: str | None = None  # the state: the version to watch from, None when a list is due
