@@ -34,6 +34,7 @@ from kfx.kube.client import Client
 from kfx.kube.credentials import Credentials, CredentialsError, load_credentials
 from kfx.kube.model import KubeObject
 from kfx.kube.transport import Transport
+from kfx.runtime.access import AccessReviewer
 from kfx.runtime.address import InvalidAddress, ListenError
 from kfx.runtime.admission import AdmissionHandler, AdmissionServer
 from kfx.runtime.cache import Cache
@@ -137,6 +138,7 @@ class Wiring:
         )
         self._prepare = Preparer(self._validation_context)
         self._recorders: dict[str, EventRecorder] = {}
+        self._own_certificates: list[CertificateSource] = []
 
     def manager(self) -> Manager:
         """The life of it all."""
@@ -147,7 +149,7 @@ class Wiring:
             cache=self._cache,
             elector=self._elector,
             controllers=controllers,
-            background=[self._loop_lag, *self._recorders.values()],
+            background=[self._loop_lag, *self._own_certificates, *self._recorders.values()],
             shutdown_delay=self._config.shutdown_delay,
             grace_period=GRACE_PERIOD,
         )
@@ -261,12 +263,23 @@ class Wiring:
         return (
             HealthServer(self._config.healthz_addr, checks, liveness=liveness),
             DebugServer(self._config.debug_addr, queues=queues, caches=self._cache.states),
-            MetricsServer(self._config.metrics_addr, self.metrics.registry),
+            self._metrics_server(certificates),
             admission,
             GrpcServer(
                 {"--db-manager-addr": self._config.db_manager_addr}, [db_manager, Health(self._store.ping)]
             ),
         )
+
+    def _metrics_server(self, certificates: CertificateSource) -> MetricsServer:
+        """Secured: with ``certificates``, those of the webhooks, unless a flag names others."""
+        addr, registry = self._config.metrics_addr, self.metrics.registry
+        if not self._config.metrics_secure:
+            return MetricsServer(addr, registry)
+        if folder := self._config.metrics_cert_dir:
+            certificates = FileCertificates(folder, flag="--metrics-cert-dir")
+            self._own_certificates.append(certificates)
+        access = AccessReviewer(self._reader, user_agent=f"{AGENT} metrics")
+        return MetricsServer(addr, registry, tls=certificates.ssl_context(), access=access)
 
     def _handlers(self) -> Sequence[AdmissionHandler]:
         validator = ExperimentValidator(

@@ -33,6 +33,8 @@ class Config:
     """Everything the process was told. Durations in seconds; addresses as ``host:port``, ``0`` for off."""
 
     metrics_addr: str
+    metrics_secure: bool
+    metrics_cert_dir: str
     healthz_addr: str
     debug_addr: str
     webhook_port: int
@@ -72,6 +74,16 @@ def parse_loopback_address(text: str) -> str:
 
 FLAGS: tuple[Flag, ...] = (
     Flag("metrics-addr", "address", ":8080", "where /metrics is served", flags.parse_address),
+    Flag(
+        "metrics-secure", "bool", False,
+        "serve /metrics over TLS, and to those only whom the API server lets get it (bearer token)",
+        flags.parse_bool,
+    ),
+    Flag(
+        "metrics-cert-dir", "directory", "",
+        "tls.crt and tls.key of /metrics, with --metrics-secure; without it the webhooks' certificate serves",
+        flags.parse_text,
+    ),
     Flag("healthz-addr", "address", ":18080", "where /healthz and /readyz are served", flags.parse_address),
     Flag(
         "debug-addr", "address", "0",
@@ -147,6 +159,8 @@ def load_config(argv: Sequence[str], environ: Mapping[str, str] | None = None) -
     stated = {**(_read_file(path) if path else {}), **inherited, **given}
     values = {flag.name.replace("-", "_"): stated.get(flag.name, flag.default) for flag in FLAGS}
     del values["katib_config"]
+    if values["metrics_cert_dir"] and not values["metrics_secure"]:
+        raise FlagError("--metrics-cert-dir is of no use without --metrics-secure: give both or neither")
     core = env.get("KATIB_CORE_NAMESPACE", "kubeflow")
     return Config(**values, core_namespace=core, db_manager_address=_collectors_dial(env, core))
 
