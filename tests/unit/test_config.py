@@ -117,3 +117,14 @@ def test_the_delay_of_the_shutdown_is_a_duration():
     assert load_config(["--shutdown-delay=1m5s"], {}).shutdown_delay == 65.0
     with pytest.raises(FlagError, match='"-5s" for flag --shutdown-delay: expected a duration'):
         load_config(["--shutdown-delay=-5s"], {})
+
+
+def test_metrics_are_plain_unless_a_flag_says_otherwise():
+    assert load_config([], {}).metrics_secure is False
+    config = load_config(["--metrics-secure", "--metrics-cert-dir=/certs"], {})
+    assert (config.metrics_secure, config.metrics_cert_dir) == (True, "/certs")
+
+
+def test_a_certificate_for_plain_metrics_is_a_mistake():
+    with pytest.raises(FlagError, match="--metrics-cert-dir is of no use without --metrics-secure"):
+        load_config(["--metrics-cert-dir=/certs"], {})
