@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from kfx import __version__
 from kfx.algorithms import ALGORITHMS
@@ -53,6 +53,7 @@ from kfx.runtime.metrics import RuntimeMetrics
 from kfx.runtime.pki import CertificateError
 from kfx.runtime.reconcile import Reconciler
 from kfx.runtime.store import Lister
+from kfx.runtime.tracing import recording_spans
 from kfx.runtime.writer import Writer
 from kfx.services.db_manager import DBManager
 from kfx.services.grpc_server import GrpcServer
@@ -64,6 +65,9 @@ from kfx.webhooks.experiment_defaulter import ExperimentDefaulter
 from kfx.webhooks.experiment_validator import ExperimentValidator
 from kfx.webhooks.owners import OwnerWalk
 from kfx.webhooks.pod_injector import PodInjector
+
+if TYPE_CHECKING:
+    from kfx.runtime.spans import Spans
 
 AGENT = f"kfx/{__version__}"
 GRACE_PERIOD = 20.0  # seconds after --shutdown-delay for work in hand; the rest then closes within 10 s
@@ -89,15 +93,21 @@ async def serve(config: Config, stop: asyncio.Event) -> None:
     credentials = load_credentials(config.kubeconfig)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(ObservationStore.open(config.sqlite_path))
-        transport = await stack.enter_async_context(Transport.open(credentials))
-        log.info("starting", version=__version__, server=credentials.server)
-        await Wiring(config, credentials, transport, store, stop).manager().run(stop)
+        spans = None
+        if config.tracing_by:
+            spans = await stack.enter_async_context(
+                recording_spans("kfx", __version__, endpoint=config.tracing_endpoint)
+            )
+        opening = spans.transport(credentials) if spans else Transport.open(credentials)
+        transport = await stack.enter_async_context(opening)
+        log.info("starting", version=__version__, server=credentials.server, tracing=config.tracing_by)
+        await Wiring(config, credentials, transport, store, stop, spans=spans).manager().run(stop)
 
 
 class Wiring:
     """Every part, made once. ``transport`` leads to the API server of ``credentials``.
 
-    ``stop``: once it is set, readiness says so.
+    ``stop``: once it is set, readiness says so. ``spans`` records reconciles and reviews, if there is one.
     """
 
     def __init__(
@@ -107,6 +117,8 @@ class Wiring:
         transport: Transport,
         store: ObservationStore,
         stop: asyncio.Event | None = None,
+        *,
+        spans: "Spans | None" = None,
     ) -> None:
         self.metrics = RuntimeMetrics()
         for name, (text, labels) in KATIB_COUNTERS.items():
@@ -114,6 +126,7 @@ class Wiring:
         self._config = config
         self._store = store
         self._stop = stop or asyncio.Event()
+        self._spans = spans
         self._loop_lag = LoopLag(self.metrics)
         self._reader = Client(transport, user_agent=AGENT, observe=self.metrics.observe_request)
         self._elector = self._elect(credentials)
@@ -230,6 +243,8 @@ class Wiring:
         prefix: str = PREFIX,
     ) -> Controller:
         report = FailureReporter(objects, recorder, prefix=prefix)
+        if self._spans is not None:
+            reconciler = self._spans.reconciler(name, reconciler)
         return Controller(name, reconciler, metrics=self.metrics, report=report)
 
     def _recording(self, component: str) -> tuple[EventRecorder, Writer]:
@@ -301,7 +316,8 @@ class Wiring:
             ),
             recorder=self._recorder(TRIAL),
         )
-        return ExperimentDefaulter(), validator, injector
+        handlers = (ExperimentDefaulter(), validator, injector)
+        return handlers if self._spans is None else [self._spans.handler(each) for each in handlers]
 
     def _certificates(self) -> CertificateSource:
         """Files that are there win; else kfx issues its own and tells the webhooks whom to trust."""
