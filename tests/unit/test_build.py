@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from kfx.apis.trial import Trial
 from kfx.build import WATCH_SILENCE, Wiring
@@ -22,6 +25,9 @@ from kfx.runtime.health import HealthServer, MetricsServer
 from kfx.runtime.leader import LeadershipLost
 from kfx.runtime.manager import Manager
 from kfx.runtime.pki import CertificateError
+from kfx.runtime.reconcile import Request
+from kfx.runtime.review import AdmissionRequest, InvalidRequest
+from kfx.runtime.spans import Spans
 from kfx.runtime.tls import dial, verifier_of
 from kfx.store.observations import ObservationStore
 from tests.serving import Answer, get, hearing, new_pair, write_pair
@@ -33,7 +39,11 @@ RBAC = Path(__file__).resolve().parents[2] / "config" / "rbac"
 
 @asynccontextmanager
 async def wired(
-    folder: Path, *flags: str, server: str = "http://127.0.0.1:1", stop: asyncio.Event | None = None
+    folder: Path,
+    *flags: str,
+    server: str = "http://127.0.0.1:1",
+    stop: asyncio.Event | None = None,
+    spans: Spans | None = None,
 ) -> AsyncIterator[Wiring]:
     credentials = Credentials(server)
     config = load_config([f"--cert-dir={folder}", *flags], {})
@@ -41,7 +51,7 @@ async def wired(
         ObservationStore.open(folder / "observations.db") as store,
         Transport.open(credentials) as transport,
     ):
-        yield Wiring(config, credentials, transport, store, stop)
+        yield Wiring(config, credentials, transport, store, stop, spans=spans)
 
 
 @pytest.fixture
@@ -214,6 +224,22 @@ async def test_secured_metrics_may_have_a_certificate_of_their_own(tmp_path: Pat
         with pytest.raises(CertificateError, match=r"--metrics-cert-dir .*tls\.key: No such file"):
             async with certificates.running():
                 pass
+
+
+async def test_with_spans_every_reconciler_and_webhook_is_recorded(tmp_path: Path) -> None:
+    memory = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(memory))
+    async with wired(tmp_path, spans=Spans(provider.get_tracer("test"))) as wiring:
+        controllers = wiring.manager()._controllers
+        for controller in controllers:
+            await controller._reconciler.reconcile(Request("ns", "absent"))
+        paths = [handler.path for handler in wiring._handlers()]
+        with pytest.raises(InvalidRequest):
+            await wiring._handlers()[0].handle(AdmissionRequest())
+    names = [span.name for span in memory.get_finished_spans()]
+    assert names == [f"reconcile {each.name}" for each in controllers] + ["admission /mutate-experiment"]
+    assert paths == ["/mutate-experiment", "/validate-experiment", "/mutate-pod"]
 
 
 async def test_the_delay_of_the_flag_is_that_of_the_process(tmp_path: Path) -> None:

@@ -80,13 +80,15 @@ async def test_an_outage_is_told_once_and_its_end_once(monkeypatch: pytest.Monke
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "10")
     refused = answer(b"", "400 Bad Request")
     with capture_logs() as lines:
-        async with playing(refused, refused, answer(b""), answer(b"")) as collector:
-            async with exporting("kfx", "1", endpoint=collector.url) as provider:
-                for number in range(1, 5):
-                    provider.get_tracer("t").start_span("one").end()
-                    async with asyncio.timeout(20):
-                        while len(collector.requests) < number:
-                            await asyncio.sleep(0.01)
+        async with (
+            playing(refused, refused, answer(b""), answer(b"")) as collector,
+            exporting("kfx", "1", endpoint=collector.url) as provider,
+            asyncio.timeout(20),
+        ):
+            for number in range(1, 5):
+                provider.get_tracer("t").start_span("one").end()
+                while len(collector.requests) < number:
+                    await asyncio.sleep(0.01)
     told = [(line["log_level"], line.get("error", line.get("lost"))) for line in lines]
     assert [level for level, _ in told] == ["warning", "info"]
     assert "code: 400" in told[0][1]

@@ -183,9 +183,8 @@ async def test_a_review_tells_what_was_judged_and_how(
 async def test_each_request_is_a_span_with_verb_resource_and_status(recorded: Recorded) -> None:
     named = b'{"metadata": {"name": "a", "namespace": "ns"}}'
     stream = [STREAM_HEAD, chunk(line("ADDED", "a", 7)), STREAM_END]
-    async with playing(
-        answer(named), page_of(), stream, answer(named), refusal("404 Not Found", "NotFound")
-    ) as api:
+    gone = refusal("404 Not Found", "NotFound")
+    async with playing(answer(named), answer(page("a")), stream, answer(named), gone) as api:
         credentials = Credentials(api.url, tokens=StaticToken(TOKEN))
         async with recorded.spans.transport(credentials) as transport:
             client = Client(transport, user_agent="test")
@@ -211,15 +210,13 @@ async def test_each_request_is_a_span_with_verb_resource_and_status(recorded: Re
     assert all(TOKEN not in span.to_json() and "secret" not in span.to_json() for span in recorded.all)
 
 
-def page_of() -> bytes:
-    return answer(page("a"))
-
-
 @pytest.mark.real_time
 async def test_each_attempt_is_a_span_and_one_without_an_answer_tells_its_error(recorded: Recorded) -> None:
-    async with playing(CUT, answer(b"{}")) as api:
-        async with recorded.spans.transport(Credentials(api.url)) as transport:
-            await Client(transport, user_agent="test").request("GET", "/version")
+    async with (
+        playing(CUT, answer(b"{}")) as api,
+        recorded.spans.transport(Credentials(api.url)) as transport,
+    ):
+        await Client(transport, user_agent="test").request("GET", "/version")
     cut, answered = recorded.all
     assert (cut.name, told(cut)["error.type"]) == ("get /version", "ConnectionCut")
     assert cut.status.status_code is StatusCode.ERROR

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from kfx.runtime.tracing import PACKAGES, TracingUnavailable, check_installed
+from kfx.runtime.tracing import PACKAGES, TracingUnavailable, check_installed, recording_spans
 
 
 def test_with_the_packages_there_is_nothing_to_say() -> None:
@@ -18,8 +18,7 @@ async def test_a_missing_package_is_named_with_the_remedy(
     for name in [each for each in sys.modules if each.startswith(missing)]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(
-        TracingUnavailable, match=r"opentelemetry.* is not installed: pip install 'kfx\[otel\]'"
-    ):
+    remedy = r"opentelemetry.* is not installed: pip install 'kfx\[otel\]'"
+    with pytest.raises(TracingUnavailable, match=remedy):
         async with recording_spans("kfx", "1"):
             pass
