@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -140,18 +141,9 @@ class Wiring:
         kinds = parse_trial_resources(config.trial_resources)
         self._jobs = {kind: self._cache.dynamic(kind) for kind in kinds}
         self._templates = TemplateReader(client=self._reader, core_namespace=config.core_namespace)
-        self._katib_config = KatibConfigReader(
-            config_maps=self._cache.informer(
-                ConfigMap,
-                namespace=config.core_namespace,
-                field_selector=f"metadata.name={CONFIG_MAP}",
-            ),
-            core_namespace=config.core_namespace,
-            collector_image=config.collector_image,
-        )
+        self._katib_config = self._config_reader()
         self._prepare = Preparer(self._validation_context)
         self._recorders: dict[str, EventRecorder] = {}
-        self._own_certificates: list[CertificateSource] = []
 
     def manager(self) -> Manager:
         """The life of it all."""
@@ -162,9 +154,19 @@ class Wiring:
             cache=self._cache,
             elector=self._elector,
             controllers=controllers,
-            background=[self._loop_lag, *self._own_certificates, *self._recorders.values()],
+            background=[self._loop_lag, *self._metrics_certificates, *self._recorders.values()],
             shutdown_delay=self._config.shutdown_delay,
             grace_period=GRACE_PERIOD,
+        )
+
+    def _config_reader(self) -> KatibConfigReader:
+        core = self._config.core_namespace
+        return KatibConfigReader(
+            config_maps=self._cache.informer(
+                ConfigMap, namespace=core, field_selector=f"metadata.name={CONFIG_MAP}"
+            ),
+            core_namespace=core,
+            collector_image=self._config.collector_image,
         )
 
     def _elect(self, credentials: Credentials) -> AlwaysLeader | LeaderElector:
@@ -290,11 +292,15 @@ class Wiring:
         addr, registry = self._config.metrics_addr, self.metrics.registry
         if not self._config.metrics_secure:
             return MetricsServer(addr, registry)
-        if folder := self._config.metrics_cert_dir:
-            certificates = FileCertificates(folder, flag="--metrics-cert-dir")
-            self._own_certificates.append(certificates)
+        source = next(iter(self._metrics_certificates), certificates)
         access = AccessReviewer(self._reader, user_agent=f"{AGENT} metrics")
-        return MetricsServer(addr, registry, tls=certificates.ssl_context(), access=access)
+        return MetricsServer(addr, registry, tls=source.ssl_context(), access=access)
+
+    @cached_property
+    def _metrics_certificates(self) -> Sequence[CertificateSource]:
+        """One at most, where a flag names it; no server keeps it fresh, so the manager does."""
+        folder = self._config.metrics_cert_dir
+        return [FileCertificates(folder, flag="--metrics-cert-dir")] if folder else []
 
     def _handlers(self) -> Sequence[AdmissionHandler]:
         validator = ExperimentValidator(

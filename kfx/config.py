@@ -152,11 +152,11 @@ FLAGS: tuple[Flag, ...] = (
         flags.parse_duration,
     ),
     Flag(
-        "log-level", "level", "info", "debug, info, warning or error",
+        "log-level", "level", "info", "the least that is logged: debug, info, warning or error",
         flags.parse_choice("debug", "info", "warning", "error"),
     ),
     Flag(
-        "log-format", "format", "auto", "json, text, or auto: text on a terminal",
+        "log-format", "format", "auto", "json, text, or auto: text on a terminal, json elsewhere",
         flags.parse_choice("json", "text", "auto"),
     ),
     Flag(

@@ -3,8 +3,10 @@
 import asyncio
 import base64
 import json
+import os
 import socket
 import ssl
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from prometheus_client import CollectorRegistry
 
+from hack.cluster.binaries import CONTROL_PLANE, find
 from hack.cluster.layout import Layout
 from hack.cluster.tokens import write_token_kubeconfig
 from kfx.build import Wiring
@@ -177,6 +180,25 @@ async def test_the_api_server_decides_who_reads_the_metrics(
     }
     assert {name: (await page.get(token)).status for name, token in bad.items()} == dict.fromkeys(bad, 401)
     assert (await page.get(signed(cluster, good))).status == 200, "what was expired was refused for that"
+
+
+def test_the_component_turns_it_on_in_what_is_installed(cluster: Layout, tmp_path: Path) -> None:
+    own = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [os.path.relpath(CONFIG / "default", tmp_path.resolve())],
+        "components": [os.path.relpath(CONFIG / "components" / "metrics-auth", tmp_path.resolve())],
+    }
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(own))
+    kubectl = find(CONTROL_PLANE, cluster.cache)["kubectl"]
+    ran = subprocess.run([kubectl, "kustomize", tmp_path], capture_output=True, text=True, check=True)
+    found = {(each["kind"], each["metadata"]["name"]): each for each in yaml.safe_load_all(ran.stdout)}
+    assert ("ClusterRole", "katib-controller-metrics-reader") in found
+    assert ("ClusterRoleBinding", "katib-controller-metrics-auth") in found
+    (container,) = found["Deployment", "katib-controller"]["spec"]["template"]["spec"]["containers"]
+    assert load_config([word for word in container["args"] if "$" not in word], {}).metrics_secure
+    service = found["Service", "katib-controller"]
+    assert service["metadata"]["annotations"]["prometheus.io/scheme"] == "https"
 
 
 async def test_a_process_without_the_right_to_ask_lets_nobody_in(

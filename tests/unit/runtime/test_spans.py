@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -34,7 +35,7 @@ from tests.playback import (
     playing,
     refusal,
 )
-from tests.serving import Answering
+from tests.serving import Answering, admission, review
 
 REQUEST = Request("ns", "n")
 TOKEN = "eyJhbGciOi.eyJzdWIiOi.c2lnbmF0dXJl"
@@ -177,6 +178,14 @@ async def test_a_review_tells_what_was_judged_and_how(
     }
     assert told(span) == expected | ({"error.type": error} if error else {})
     assert TOKEN not in span.to_json()
+
+
+@pytest.mark.real_time
+async def test_a_recorded_webhook_answers_as_it_did_before(recorded: Recorded, tmp_path: Path) -> None:
+    async with admission(tmp_path, recorded.spans.handler(Answering(Denied("no", code=403)))) as running:
+        found = await running.post(review({"a": 1}))
+    assert (found.response["allowed"], found.response["status"]["message"]) == (False, "no")
+    assert told(recorded.only)["code"] == 403
 
 
 @pytest.mark.real_time
