@@ -101,7 +101,8 @@ async def serve(config: Config, stop: asyncio.Event) -> None:
             )
         opening = spans.transport(credentials) if spans else Transport.open(credentials)
         transport = await stack.enter_async_context(opening)
-        log.info("starting", version=__version__, server=credentials.server, tracing=config.tracing_by)
+        asked_by = config.tracing_by or "off"
+        log.info("starting", version=__version__, server=credentials.server, tracing=asked_by)
         await Wiring(config, credentials, transport, store, stop, spans=spans).manager().run(stop)
 
 
