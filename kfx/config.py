@@ -8,13 +8,9 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import msgspec
-
-from kfx import __version__, flags
-from kfx.flags import Flag, FlagError
+from kfx import __version__, config_file, flags
+from kfx.flags import Flag
 from kfx.runtime.address import is_loopback
 
 TRIAL_RESOURCES = (
@@ -144,7 +140,7 @@ def load_config(argv: Sequence[str], environ: Mapping[str, str] | None = None) -
     given = flags.parse_flags(FLAGS, argv)
     inherited = flags.parse_flags(FLAGS, shlex.split(env.get("KFX_FLAGS", "")))
     path = given.get("katib-config", inherited.get("katib-config", ""))
-    stated = {**(_read_file(path) if path else {}), **inherited, **given}
+    stated = {**(config_file.read_init(path, FLAGS) if path else {}), **inherited, **given}
     values = {flag.name.replace("-", "_"): stated.get(flag.name, flag.default) for flag in FLAGS}
     del values["katib_config"]
     core = env.get("KATIB_CORE_NAMESPACE", "kubeflow")
@@ -157,51 +153,3 @@ def _collectors_dial(env: Mapping[str, str], core: str) -> str:
     namespace = env.get("KATIB_DB_MANAGER_SERVICE_NAMESPACE", core)
     port = env.get("KATIB_DB_MANAGER_SERVICE_PORT", "6789")
     return f"{host}.{namespace}:{port}" if namespace else f"{host}:{port}"
-
-
-_FILE_KEYS = {
-    "metricsAddr": "metrics-addr",
-    "healthzAddr": "healthz-addr",
-    "webhookPort": "webhook-port",
-    "enableLeaderElection": "enable-leader-election",
-    "leaderElectionID": "leader-election-id",
-    "trialResources": "trial-resources",
-}
-
-
-def _read_file(path: str) -> dict[str, Any]:
-    """The ``init.controller`` part of a KatibConfig file, by flag name."""
-    try:
-        document = msgspec.yaml.decode(Path(path).read_bytes())
-    except (OSError, msgspec.DecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise FlagError(f'invalid value "{path}" for flag --katib-config: {reason}') from None
-    part: Any = document
-    for key in ("init", "controller"):
-        part = (part or {}).get(key) if isinstance(part, dict | None) else part
-    if not isinstance(part, dict | None):
-        raise FlagError(f'invalid value "{path}" for flag --katib-config: init.controller is not a mapping')
-    return _by_flag(path, part or {})
-
-
-def _by_flag(path: str, part: Mapping[str, Any]) -> dict[str, Any]:
-    known = {flag.name: flag for flag in FLAGS}
-    found: dict[str, Any] = {}
-    for key, name in _FILE_KEYS.items():
-        value = part.get(key)
-        if value in (None, "", []):
-            continue
-        flag = known[name]
-        texts = [str(v).lower() if isinstance(v, bool) else str(v) for v in _as_list(value)]
-        try:
-            values = tuple(flag.parse(text) for text in texts)
-        except ValueError as error:
-            raise FlagError(
-                f'invalid value "{path}" for flag --katib-config: init.controller.{key} is "{value}": {error}'
-            ) from None
-        found[name] = values if flag.repeated else values[0]
-    return found
-
-
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
