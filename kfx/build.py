@@ -89,6 +89,8 @@ async def serve(config: Config, stop: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(ObservationStore.open(config.sqlite_path))
         transport = await stack.enter_async_context(Transport.open(credentials))
+        for warning in config.warnings:
+            log.warning("without effect", problem=warning)
         log.info("starting", version=__version__, server=credentials.server)
         await Wiring(config, credentials, transport, store, stop).manager().run(stop)
 
@@ -285,6 +287,7 @@ class Wiring:
             settings=InjectionSettings(
                 db_manager_address=self._config.db_manager_address,
                 collector_image=self._config.collector_image,
+                inject_security_context=self._config.webhook_inject_securitycontext,
             ),
             recorder=self._recorder(TRIAL),
         )

@@ -1,4 +1,4 @@
-"""What the process was told: flags over ``KFX_FLAGS`` over the katib-config file over defaults.
+"""What the process was told: flags over ``KFX_FLAGS`` over the file of ``--katib-config`` over defaults.
 
 Read once at the start into one frozen value; nothing else in kfx looks at the command line.
 """
@@ -6,11 +6,13 @@ Read once at the start into one frozen value; nothing else in kfx looks at the c
 import os
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from kfx import __version__, config_file, flags
-from kfx.flags import Flag
+from kfx import __version__, flags
+from kfx.config_file import CertGenerator, InitConfig, read_init
+from kfx.flags import Flag, FlagError, HelpRequested
 from kfx.runtime.address import is_loopback
 
 TRIAL_RESOURCES = (
@@ -26,7 +28,10 @@ TRIAL_RESOURCES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """Everything the process was told. Durations in seconds; addresses as ``host:port``, ``0`` for off."""
+    """Everything the process was told. Durations in seconds; addresses as ``host:port``, ``0`` for off.
+
+    ``warnings``: what was said and has no effect, to be logged once at the start.
+    """
 
     metrics_addr: str
     healthz_addr: str
@@ -37,6 +42,9 @@ class Config:
     leader_election_id: str
     kubeconfig: str
     trial_resources: tuple[str, ...]
+    experiment_suggestion_name: str
+    enable_grpc_probe_in_suggestion: bool
+    webhook_inject_securitycontext: bool
     sqlite_path: str
     db_manager_addr: str
     collector_image: str
@@ -47,13 +55,16 @@ class Config:
     log_format: str
     core_namespace: str
     db_manager_address: str
+    cert_generator: CertGenerator
+    warnings: tuple[str, ...]
+
+
+_TRIAL_RESOURCE = re.compile(r"[A-Z][A-Za-z0-9]*\.[a-z0-9]+\.([a-z0-9]+([-.][a-z0-9]+)*)?")
 
 
 def parse_trial_resource(text: str) -> str:
     """``Kind.version.group``; Katib's format (``v1beta1.KatibConfig`` ``trialResources``)."""
-    kind, _, rest = text.partition(".")
-    version, dot, _ = rest.partition(".")
-    if not re.fullmatch(r"[A-Z][A-Za-z0-9]*", kind) or not version or not dot:
+    if not _TRIAL_RESOURCE.fullmatch(text):
         raise ValueError("expected Kind.version.group, such as Job.v1.batch")
     return text
 
@@ -77,8 +88,9 @@ FLAGS: tuple[Flag, ...] = (
     Flag("webhook-port", "port", 8443, "port of the admission webhooks (TLS)", flags.parse_port),
     Flag(
         "cert-dir", "directory", "/tmp/cert",  # noqa: S108 — Katib's place, a mounted Secret
-        "tls.crt and tls.key of the webhooks, used when both are there; else kfx issues its own",
-        flags.parse_text,
+        "tls.crt and tls.key of the webhooks, used when both are there and init.certGenerator of "
+        "--katib-config is not enabled; else kfx issues its own",
+        flags.parse_stated,
     ),
     Flag(
         "enable-leader-election", "bool", False,
@@ -86,7 +98,7 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "leader-election-id", "name", "3fbc96e9.katib.kubeflow.org",
-        "name of the Lease that the replicas share", flags.parse_text,
+        "name of the Lease that the replicas share", flags.parse_name,
     ),
     Flag("katib-config", "file", "", "a KatibConfig whose init part sets these defaults", flags.parse_text),
     Flag("kubeconfig", "file", "", "how to reach the API server, when not from inside it", flags.parse_text),
@@ -95,8 +107,22 @@ FLAGS: tuple[Flag, ...] = (
         "a kind of job that trials may run; repeat the flag for several", parse_trial_resource, repeated=True,
     ),
     Flag(
+        "experiment-suggestion-name", "name", "default",
+        "how an Experiment's Suggestion is made; there is one way only", flags.parse_text,
+    ),
+    Flag(
+        "enable-grpc-probe-in-suggestion", "bool", True,
+        "probe suggestion containers over gRPC; without effect while algorithms run inside kfx",
+        flags.parse_bool,
+    ),
+    Flag(
+        "webhook-inject-securitycontext", "bool", False,
+        "give the injected metrics collector the security context of the pod's first container",
+        flags.parse_bool,
+    ),
+    Flag(
         "sqlite-path", "file", "/var/lib/kfx/observations.db",
-        "where observations are kept; its folder is made", flags.parse_text,
+        "where observations are kept; its folder is made", flags.parse_stated,
     ),
     Flag(
         "db-manager-addr", "address", ":6789",
@@ -104,7 +130,7 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "collector-image", "image", f"ghcr.io/kubeflow/kfx:v{__version__}",
-        "image of the injected metrics collector, when katib-config names none", flags.parse_text,
+        "image of the injected metrics collector, when katib-config names none", flags.parse_stated,
     ),
     Flag(
         "metrics-wait", "duration", 120.0,
@@ -138,13 +164,48 @@ def load_config(argv: Sequence[str], environ: Mapping[str, str] | None = None) -
     """
     env = os.environ if environ is None else environ
     given = flags.parse_flags(FLAGS, argv)
-    inherited = flags.parse_flags(FLAGS, shlex.split(env.get("KFX_FLAGS", "")))
+    inherited = _inherited(env.get("KFX_FLAGS", ""))
     path = given.get("katib-config", inherited.get("katib-config", ""))
-    stated = {**(config_file.read_init(path, FLAGS) if path else {}), **inherited, **given}
+    file = read_init(path, FLAGS) if path else InitConfig()
+    stated = {**file.values, **inherited, **given}
     values = {flag.name.replace("-", "_"): stated.get(flag.name, flag.default) for flag in FLAGS}
     del values["katib_config"]
-    core = env.get("KATIB_CORE_NAMESPACE", "kubeflow")
-    return Config(**values, core_namespace=core, db_manager_address=_collectors_dial(env, core))
+    core = _core_namespace(env)
+    return Config(
+        **values,
+        core_namespace=core,
+        db_manager_address=_collectors_dial(env, core),
+        cert_generator=file.cert_generator,
+        warnings=(*file.warnings, *_without_effect(values)),
+    )
+
+
+def _inherited(text: str) -> dict[str, Any]:
+    """The flags in KFX_FLAGS, split as a shell would. Raises FlagError."""
+    try:
+        return flags.parse_flags(FLAGS, shlex.split(text))
+    except ValueError as error:
+        raise FlagError(f'invalid value "{text}" for variable KFX_FLAGS: {error}') from None
+    except FlagError as error:
+        raise FlagError(f"{error} (in KFX_FLAGS)") from None
+    except HelpRequested:
+        raise FlagError("KFX_FLAGS holds -h, which belongs on the command line") from None
+
+
+def _without_effect(values: Mapping[str, Any]) -> Iterator[str]:
+    name = values["experiment_suggestion_name"]
+    if name not in ("", "default"):
+        yield f'--experiment-suggestion-name is "{name}": there is only "default", which is used'
+    if not values["enable_grpc_probe_in_suggestion"]:
+        yield "--enable-grpc-probe-in-suggestion=false has no effect: algorithms run inside kfx, unprobed"
+
+
+def _core_namespace(env: Mapping[str, str]) -> str:
+    """Where katib-config and the certificate are. Unlike Katib, kfx names an empty variable at once."""
+    name = env.get("KATIB_CORE_NAMESPACE", "kubeflow")
+    if not flags.DNS_LABEL.fullmatch(name):
+        raise FlagError(f'invalid value "{name}" for variable KATIB_CORE_NAMESPACE: expected a namespace')
+    return name
 
 
 def _collectors_dial(env: Mapping[str, str], core: str) -> str:

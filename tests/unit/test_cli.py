@@ -75,6 +75,15 @@ def test_a_wrong_command_line_is_status_2_with_reason_and_usage(
     assert usage.startswith("Usage: kfx")
 
 
+def test_a_variable_with_unbalanced_quotes_is_status_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KFX_FLAGS", "--log-level='debug")
+    assert main([]) == 2
+    reason = capsys.readouterr().err.splitlines()[0]
+    assert reason == """invalid value "--log-level='debug" for variable KFX_FLAGS: No closing quotation"""
+
+
 @pytest.mark.parametrize("flag", ["--webhook-port", "--healthz-addr"])
 def test_a_taken_port_is_status_1_and_names_the_flag(command: list[str], taken: int, flag: str) -> None:
     value = str(taken) if flag == "--webhook-port" else f":{taken}"
