@@ -5,7 +5,6 @@ import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TypeVar
 
 from kfx import __version__
@@ -37,7 +36,7 @@ from kfx.kube.transport import Transport
 from kfx.runtime.address import InvalidAddress, ListenError
 from kfx.runtime.admission import AdmissionHandler, AdmissionServer
 from kfx.runtime.cache import Cache
-from kfx.runtime.certs import CertificateSource, FileCertificates, Identity, SelfSigned
+from kfx.runtime.certs import SelfSigned
 from kfx.runtime.controller import Controller
 from kfx.runtime.debug import DebugServer
 from kfx.runtime.events import EventRecorder
@@ -58,6 +57,7 @@ from kfx.services.grpc_server import GrpcServer
 from kfx.services.health import Health
 from kfx.store.errors import StoreError
 from kfx.store.observations import ObservationStore
+from kfx.webhooks.certificates import certificate_source
 from kfx.webhooks.config_reader import KatibConfigReader
 from kfx.webhooks.experiment_defaulter import ExperimentDefaulter
 from kfx.webhooks.experiment_validator import ExperimentValidator
@@ -67,9 +67,6 @@ from kfx.webhooks.pod_injector import PodInjector
 AGENT = f"kfx/{__version__}"
 GRACE_PERIOD = 20.0  # seconds after --shutdown-delay for work in hand; the rest then closes within 10 s
 WATCH_SILENCE = 180.0  # seconds; bookmarks come every minute, and an idle watch is cut after 70 s
-SERVICE = "katib-controller"
-WEBHOOK_CONFIGURATION = "katib.kubeflow.org"
-CERTIFICATE_SECRET = "katib-webhook-cert"  # noqa: S105 — a name
 FORESEEN = (CredentialsError, StoreError, ListenError, InvalidAddress, CertificateError)
 """What keeps kfx from running until a person mends it; the text names the flag or file and the remedy."""
 EXPERIMENT, SUGGESTION, TRIAL = "experiment-controller", "suggestion-controller", "trial-controller"
@@ -243,7 +240,9 @@ class Wiring:
         return self._recorders[component]
 
     def _servers(self, controllers: Sequence[Controller]) -> Sequence[Server]:
-        certificates = self._certificates()
+        certificates = certificate_source(
+            self._config, self._reader, metrics=self.metrics, user_agent=f"{AGENT} certificates"
+        )
         admission = AdmissionServer(
             port=self._config.webhook_port,
             handlers=self._handlers(),
@@ -292,26 +291,6 @@ class Wiring:
             recorder=self._recorder(TRIAL),
         )
         return ExperimentDefaulter(), validator, injector
-
-    def _certificates(self) -> CertificateSource:
-        """Files that are there win; else kfx issues its own and tells the webhooks whom to trust."""
-        folder = Path(self._config.cert_dir)
-        if all((folder / name).is_file() for name in ("tls.crt", "tls.key")):
-            return FileCertificates(folder, metrics=self.metrics)
-        namespace = self._config.core_namespace
-        host = f"{SERVICE}.{namespace}"
-        return SelfSigned(
-            self._reader,
-            namespace=namespace,
-            secret_name=CERTIFICATE_SECRET,
-            identity=Identity(
-                common_name="katib-ca",
-                organization="katib",
-                dns_names=(f"{host}.svc", f"{host}.svc.cluster.local", host, SERVICE),
-            ),
-            webhook_configurations=(WEBHOOK_CONFIGURATION,),
-            user_agent=f"{AGENT} certificates",
-        )
 
     def _informers_ready(self) -> str | None:
         return "; ".join(self._cache.unsynced()) or None

@@ -15,12 +15,11 @@ from kfx.config import load_config
 from kfx.kube.credentials import Credentials
 from kfx.kube.resource import Resource
 from kfx.kube.transport import Transport
-from kfx.runtime.certs import FileCertificates, SelfSigned
 from kfx.runtime.debug import DebugServer
 from kfx.runtime.health import HealthServer
 from kfx.runtime.leader import LeadershipLost
 from kfx.store.observations import ObservationStore
-from tests.serving import Answer, get, hearing, new_pair, write_pair
+from tests.serving import Answer, get, hearing
 
 pytestmark = pytest.mark.real_time
 
@@ -92,15 +91,6 @@ async def test_with_election_nothing_is_written_before_leading(tmp_path: Path) -
 async def test_without_election_this_process_leads(tmp_path: Path) -> None:
     async with wired(tmp_path) as wiring:
         wiring._elector.check()
-
-
-async def test_a_pair_in_the_folder_is_used_and_half_a_pair_is_not(tmp_path: Path) -> None:
-    async with wired(tmp_path) as wiring:
-        assert isinstance(wiring._certificates(), SelfSigned)
-        write_pair(tmp_path, new_pair())
-        assert isinstance(wiring._certificates(), FileCertificates)
-        (tmp_path / "tls.key").unlink()
-        assert isinstance(wiring._certificates(), SelfSigned)
 
 
 async def test_it_is_not_ready_before_its_informers_and_says_which(tmp_path: Path) -> None:
