@@ -1,6 +1,7 @@
 """Makes every part of the process and joins them; the only module that knows them all."""
 
 import asyncio
+import socket
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -17,6 +18,7 @@ from kfx.config import Config
 from kfx.controllers import indexes
 from kfx.controllers.experiment import ExperimentReconciler
 from kfx.controllers.failures import PREFIX, FailureReporter
+from kfx.controllers.foreign import ForeignController, Self, foreign_gauge
 from kfx.controllers.gauges import KATIB_COUNTERS, experiments_gauge, trials_gauge
 from kfx.controllers.job_finder import JobFinder
 from kfx.controllers.jobs import JobLister, parse_trial_resources
@@ -49,7 +51,7 @@ from kfx.runtime.loop_lag import LoopLag
 from kfx.runtime.manager import Manager, Server
 from kfx.runtime.metrics import RuntimeMetrics
 from kfx.runtime.pki import CertificateError
-from kfx.runtime.reconcile import Reconciler
+from kfx.runtime.reconcile import Reconciler, Request
 from kfx.runtime.store import Lister
 from kfx.runtime.writer import Writer
 from kfx.services.db_manager import DBManager
@@ -113,8 +115,15 @@ class Wiring:
         self._store = store
         self._stop = stop or asyncio.Event()
         self._loop_lag = LoopLag(self.metrics)
+        self._lease = _lease_of(config, credentials)
         self._reader = Client(transport, user_agent=AGENT, observe=self.metrics.observe_request)
-        self._elector = self._elect(credentials)
+        self._foreign = ForeignController(
+            self._reader,
+            namespace=config.core_namespace,
+            own=Self(image=config.collector_image, pod=_own_pod(credentials), lease=self._lease),
+            gauge=foreign_gauge(self.metrics.registry),
+        )
+        self._elector = self._elect()
         self._client = Client(
             transport, user_agent=AGENT, fence=self._elector.check, observe=self.metrics.observe_request
         )
@@ -146,16 +155,16 @@ class Wiring:
             cache=self._cache,
             elector=self._elector,
             controllers=controllers,
-            background=[self._loop_lag, *self._recorders.values()],
+            background=[self._loop_lag, self._foreign, *self._recorders.values()],
+            after_sync=[self._foreign.gone],
             shutdown_delay=self._config.shutdown_delay,
             grace_period=GRACE_PERIOD,
         )
 
-    def _elect(self, credentials: Credentials) -> AlwaysLeader | LeaderElector:
-        if not self._config.enable_leader_election:
+    def _elect(self) -> AlwaysLeader | LeaderElector:
+        if self._lease is None:
             return AlwaysLeader()
-        namespace = credentials.own_namespace() or self._config.core_namespace
-        lock = ApiLeaseLock(self._reader, namespace, self._config.leader_election_id)
+        lock = ApiLeaseLock(self._reader, self._lease.namespace, self._lease.name)
         return LeaderElector(lock, own_identity(), metrics=self.metrics)
 
     def _watch(self, experiment: Controller, suggestion: Controller, trial: Controller) -> None:
@@ -241,7 +250,11 @@ class Wiring:
 
     def _servers(self, controllers: Sequence[Controller]) -> Sequence[Server]:
         certificates = certificate_source(
-            self._config, self._reader, metrics=self.metrics, user_agent=f"{AGENT} certificates"
+            self._config,
+            self._reader,
+            metrics=self.metrics,
+            user_agent=f"{AGENT} certificates",
+            permitted=self._foreign.gone,
         )
         admission = AdmissionServer(
             port=self._config.webhook_port,
@@ -253,6 +266,7 @@ class Wiring:
             "readyz": unless_stopping(self._stop, admission.ready),
             "informers": self._informers_ready,
             "watches": self._watches_ready,
+            "foreign-controller": self._foreign.check,
         }
         if isinstance(certificates, SelfSigned):
             checks["certificates"] = certificates.ready
@@ -311,6 +325,18 @@ class Wiring:
         return ValidationContext(
             algorithms=tuple(ALGORITHMS), config=config, trial_resources=self._config.trial_resources
         )
+
+
+def _lease_of(config: Config, credentials: Credentials) -> Request | None:
+    if not config.enable_leader_election:
+        return None
+    return Request(credentials.own_namespace() or config.core_namespace, config.leader_election_id)
+
+
+def _own_pod(credentials: Credentials) -> Request | None:
+    """A pod's host name is its own."""
+    namespace = credentials.own_namespace()
+    return Request(namespace, socket.gethostname()) if namespace else None
 
 
 def utc_now() -> str:

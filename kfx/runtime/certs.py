@@ -6,7 +6,7 @@ still present it.
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -20,6 +20,7 @@ from kfx.runtime.cert_store import BundleInjector, Outrun, SecretStore, Stored, 
 from kfx.runtime.log import get_logger
 from kfx.runtime.metrics import RuntimeMetrics
 from kfx.runtime.pki import SKEW, CertificateError, Pair, issue, read_pair
+from kfx.runtime.reconcile import Request
 from kfx.runtime.tls import LiveContext, Verifier, load_pair, verifier_of
 
 POLL_INTERVAL = 5.0
@@ -159,27 +160,29 @@ class SelfSigned:
     memory, which does for one replica. At two thirds of its life a pair is renewed under a new authority:
     the bundles hold both for an hour, and a replica changes over only when the bundles have settled.
     ``webhook_configurations``: names, looked for as mutating and as validating ones; absent is no error.
+    ``permitted`` is awaited before the first read or write: where somebody else may still serve them.
     """
 
     def __init__(
         self,
         client: Client,
         *,
-        namespace: str,
-        secret_name: str,
+        secret: Request,
         identity: Identity,
         webhook_configurations: Sequence[str],
         user_agent: str = "certificates",
         now: Callable[[], datetime] = utcnow,
         settle_time: float = SETTLE_TIME,
+        permitted: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         unfenced = client.without_fence(user_agent)
         self._identity = identity
         names = [*identity.dns_names, *identity.ip_addresses]
-        self._store = SecretStore(unfenced, namespace=namespace, name=secret_name, names=names)
+        self._store = SecretStore(unfenced, namespace=secret.namespace, name=secret.name, names=names)
         self._injector = BundleInjector(unfenced, webhook_configurations)
         self._now = now
         self._settle_time = settle_time
+        self._permitted = permitted
         self._live = LiveContext()
         self._verifier: Verifier | None = None
         self._pair: Pair | None = None
@@ -209,6 +212,8 @@ class SelfSigned:
                 keeping.cancel()
 
     async def _keep(self) -> None:
+        if self._permitted is not None:
+            await self._permitted()
         while True:
             try:
                 await self._sync()

@@ -1,5 +1,6 @@
 """Whose certificate the webhooks present: somebody's files, or one that kfx issues for their Service."""
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from kfx.config import Config
@@ -7,6 +8,7 @@ from kfx.kube.client import Client
 from kfx.runtime.certs import CertificateSource, FileCertificates, Identity, SelfSigned
 from kfx.runtime.log import get_logger
 from kfx.runtime.metrics import RuntimeMetrics
+from kfx.runtime.reconcile import Request
 
 WEBHOOK_CONFIGURATION = "katib.kubeflow.org"
 
@@ -14,9 +16,17 @@ log = get_logger("certificates")
 
 
 def certificate_source(
-    config: Config, client: Client, *, metrics: RuntimeMetrics, user_agent: str
+    config: Config,
+    client: Client,
+    *,
+    metrics: RuntimeMetrics,
+    user_agent: str,
+    permitted: Callable[[], Awaitable[None]] | None = None,
 ) -> CertificateSource:
-    """Complete files in ``--cert-dir`` win unless certGenerator is enabled; else kfx issues its own."""
+    """Complete files in ``--cert-dir`` win unless certGenerator is enabled; else kfx issues its own.
+
+    ``permitted`` returns once the Secret and the webhook configurations may be written.
+    """
     folder, generator = Path(config.cert_dir), config.cert_generator
     sizes = {name: _size(folder / name) for name in ("tls.crt", "tls.key")}
     if not generator.enabled and all(sizes.values()):
@@ -26,11 +36,11 @@ def certificate_source(
         log.warning("half a pair is not used, a certificate is issued instead", missing=str(folder / missing))
     return SelfSigned(
         client,
-        namespace=config.core_namespace,
-        secret_name=generator.secret_name,
+        secret=Request(config.core_namespace, generator.secret_name),
         identity=webhook_identity(generator.service_name, config.core_namespace),
         webhook_configurations=(WEBHOOK_CONFIGURATION,),
         user_agent=user_agent,
+        permitted=permitted,
     )
 
 

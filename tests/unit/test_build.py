@@ -116,7 +116,7 @@ async def test_readiness_and_liveness_name_their_checks(tmp_path: Path, free_por
     async with wired(tmp_path, ON_A_FREE_PORT.format(free_port)) as wiring:
         ready, alive = await probed(wiring, "/readyz", "/healthz?verbose")
     names = [line.split()[0] for line in ready.body.decode().splitlines()[:-1]]
-    assert names == ["[-]readyz", "[-]informers", "[+]watches", "[-]certificates"]
+    assert names == ["[-]readyz", "[-]informers", "[+]watches", "[-]foreign-controller", "[-]certificates"]
     assert alive.body == b"[+]healthz ok\n[+]loop ok\nhealthz check passed\n"
 
 
