@@ -22,15 +22,18 @@ from tests.serving import new_pair, write_pair
 NAMESPACE = "default"
 
 
-def settings(folder: Path) -> Config:
-    """As the process is started, with short patience, a webhook port of its own and no other server."""
+def settings(folder: Path, *more: str) -> Config:
+    """As the process is started, with short patience, a webhook port of its own and no other server.
+
+    ``more`` flags win over these.
+    """
     flags = {
         "metrics-addr": "0", "healthz-addr": "0", "db-manager-addr": "0",
         "cert-dir": str(folder), "sqlite-path": str(folder / "observations.db"),
         "metrics-wait": "2s", "image-wait": "2s",
     }  # fmt: skip
     kinds = [f"--trial-resources={kind}" for kind in ("Job.v1.batch", "TFJob.v1.kubeflow.org")]
-    config = load_config([f"--{name}={value}" for name, value in flags.items()] + kinds, {})
+    config = load_config([f"--{name}={value}" for name, value in flags.items()] + kinds + list(more), {})
     return replace(config, webhook_port=0)
 
 
@@ -112,7 +115,9 @@ def condition(document: dict[str, Any], kind: str) -> dict[str, Any] | None:
 
 
 @asynccontextmanager
-async def working(client: Client, credentials: Credentials, folder: Path) -> AsyncIterator[Platform]:
+async def working(
+    client: Client, credentials: Credentials, folder: Path, *flags: str
+) -> AsyncIterator[Platform]:
     """The process at work."""
     write_pair(folder, new_pair())
     stop = asyncio.Event()
@@ -121,7 +126,7 @@ async def working(client: Client, credentials: Credentials, folder: Path) -> Asy
         Transport.open(credentials) as transport,
         asyncio.TaskGroup() as group,
     ):
-        wiring = Wiring(settings(folder), credentials, transport, store)
+        wiring = Wiring(settings(folder, *flags), credentials, transport, store)
         group.create_task(wiring.manager().run(stop))
         try:
             yield Platform(client, store, wiring.metrics)
