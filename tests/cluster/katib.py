@@ -34,7 +34,8 @@ def settings(folder: Path, *more: str) -> Config:
     }  # fmt: skip
     kinds = [f"--trial-resources={kind}" for kind in ("Job.v1.batch", "TFJob.v1.kubeflow.org")]
     config = load_config([f"--{name}={value}" for name, value in flags.items()] + kinds + list(more), {})
-    return replace(config, webhook_port=0)
+    stated = any(flag.startswith("--webhook-port=") for flag in more)
+    return config if stated else replace(config, webhook_port=0)
 
 
 class Platform:
