@@ -84,12 +84,12 @@ async def serve(config: Config, stop: asyncio.Event) -> None:
     Raises what is in FORESEEN where it cannot start, LeadershipLost where another replica took over (each
     alone or in an ExceptionGroup), and TimeoutError where work in hand did not end in time.
     """
+    for warning in config.warnings:
+        log.warning("without effect", problem=warning)
     credentials = load_credentials(config.kubeconfig)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(ObservationStore.open(config.sqlite_path))
         transport = await stack.enter_async_context(Transport.open(credentials))
-        for warning in config.warnings:
-            log.warning("without effect", problem=warning)
         log.info("starting", version=__version__, server=credentials.server)
         await Wiring(config, credentials, transport, store, stop).manager().run(stop)
 
