@@ -117,12 +117,7 @@ class Wiring:
         self._loop_lag = LoopLag(self.metrics)
         self._lease = _lease_of(config, credentials)
         self._reader = Client(transport, user_agent=AGENT, observe=self.metrics.observe_request)
-        self._foreign = ForeignController(
-            self._reader,
-            namespace=config.core_namespace,
-            own=Self(image=config.collector_image, pod=_own_pod(credentials), lease=self._lease),
-            gauge=foreign_gauge(self.metrics.registry),
-        )
+        self._foreign = self._foreign_controller(credentials)
         self._elector = self._elect()
         self._client = Client(
             transport, user_agent=AGENT, fence=self._elector.check, observe=self.metrics.observe_request
@@ -134,15 +129,7 @@ class Wiring:
         kinds = parse_trial_resources(config.trial_resources)
         self._jobs = {kind: self._cache.dynamic(kind) for kind in kinds}
         self._templates = TemplateReader(client=self._reader, core_namespace=config.core_namespace)
-        self._katib_config = KatibConfigReader(
-            config_maps=self._cache.informer(
-                ConfigMap,
-                namespace=config.core_namespace,
-                field_selector=f"metadata.name={CONFIG_MAP}",
-            ),
-            core_namespace=config.core_namespace,
-            collector_image=config.collector_image,
-        )
+        self._katib_config = self._config_reader()
         self._prepare = Preparer(self._validation_context)
         self._recorders: dict[str, EventRecorder] = {}
 
@@ -159,6 +146,26 @@ class Wiring:
             after_sync=[self._foreign.gone],
             shutdown_delay=self._config.shutdown_delay,
             grace_period=GRACE_PERIOD,
+        )
+
+    def _foreign_controller(self, credentials: Credentials) -> ForeignController:
+        """A pod's host name is its own."""
+        namespace = credentials.own_namespace()
+        pod = Request(namespace, socket.gethostname()) if namespace else None
+        return ForeignController(
+            self._reader,
+            namespace=self._config.core_namespace,
+            own=Self(image=self._config.collector_image, pod=pod, lease=self._lease),
+            gauge=foreign_gauge(self.metrics.registry),
+        )
+
+    def _config_reader(self) -> KatibConfigReader:
+        core = self._config.core_namespace
+        config_maps = self._cache.informer(
+            ConfigMap, namespace=core, field_selector=f"metadata.name={CONFIG_MAP}"
+        )
+        return KatibConfigReader(
+            config_maps=config_maps, core_namespace=core, collector_image=self._config.collector_image
         )
 
     def _elect(self) -> AlwaysLeader | LeaderElector:
@@ -331,12 +338,6 @@ def _lease_of(config: Config, credentials: Credentials) -> Request | None:
     if not config.enable_leader_election:
         return None
     return Request(credentials.own_namespace() or config.core_namespace, config.leader_election_id)
-
-
-def _own_pod(credentials: Credentials) -> Request | None:
-    """A pod's host name is its own."""
-    namespace = credentials.own_namespace()
-    return Request(namespace, socket.gethostname()) if namespace else None
 
 
 def utc_now() -> str:
