@@ -145,12 +145,16 @@ class FileCertificates:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What issued certificates say: the authority's names, and those the server is called by."""
+    """What issued certificates say: the authority's names, and those the server is called by.
+
+    ``required``: the names a stored certificate must speak for to be kept; all of them by default.
+    """
 
     common_name: str
     organization: str
     dns_names: Sequence[str]
     ip_addresses: Sequence[str] = ()
+    required: Sequence[str] = ()
 
 
 class SelfSigned:
@@ -177,7 +181,7 @@ class SelfSigned:
     ) -> None:
         unfenced = client.without_fence(user_agent)
         self._identity = identity
-        names = [*identity.dns_names, *identity.ip_addresses]
+        names = identity.required or [*identity.dns_names, *identity.ip_addresses]
         self._store = SecretStore(unfenced, namespace=secret.namespace, name=secret.name, names=names)
         self._injector = BundleInjector(unfenced, webhook_configurations)
         self._now = now

@@ -45,10 +45,14 @@ def certificate_source(
 
 
 def webhook_identity(service: str, namespace: str) -> Identity:
-    """Who the webhooks' server is: each name that ``service`` can be called by."""
+    """Who the webhooks' server is: each name that ``service`` can be called by.
+
+    The API server calls it by the first. A stored certificate for that one is kept, so that kfx and Katib,
+    whose certificate has no other name, do not replace each other's where one takes over from the other.
+    """
     host = f"{service}.{namespace}"
     names = (f"{host}.svc", f"{host}.svc.cluster.local", host, service)
-    return Identity(common_name="katib-ca", organization="katib", dns_names=names)
+    return Identity(common_name="katib-ca", organization="katib", dns_names=names, required=names[:1])
 
 
 def _size(path: Path) -> int:

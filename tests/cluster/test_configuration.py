@@ -1,7 +1,9 @@
 """The whole process and its configuration: katib-config as it changes, certificates, a foreign controller."""
 
 import asyncio
+import shutil
 import socket
+import subprocess
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
@@ -120,8 +122,10 @@ STATES: list[tuple[dict[str, str | None], str]] = [
 async def test_katib_config_acts_as_it_changes_in_both_of_its_forms(
     client: Client, credentials: Credentials, tmp_path: Path
 ) -> None:
-    (port,) = free_ports(1)
-    async with working(client, credentials, tmp_path, f"--webhook-port={port}"):
+    health, port = free_ports(2)
+    flags = (f"--healthz-addr=127.0.0.1:{health}", f"--webhook-port={port}")
+    async with working(client, credentials, tmp_path, *flags):
+        await until_ready(health)
         await register(client, port, b64encode((tmp_path / "tls.crt").read_bytes()).decode())
         assert await until_verdict(client, "") == ""
         for data, reason in STATES:
@@ -181,6 +185,36 @@ async def test_an_enabled_generator_issues_for_its_service_and_mends_a_wiped_bun
         assert b"" in await bundles(client)
         await until(lambda: all_are(client, content["ca.crt"]), seconds=10)
     await remove(client, SECRETS, CORE, "hooks-cert")
+
+
+OPENSSL = """
+openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -days 3650 -set_serial 0 \\
+  -subj /O=katib/CN=katib-ca -addext subjectAltName=DNS:katib-ca
+echo "subjectAltName=DNS:katib-controller.kubeflow.svc" > names
+openssl req -newkey rsa:2048 -nodes -keyout pkcs8.key -out csr -subj /CN=katib-controller.kubeflow.svc
+openssl rsa -in pkcs8.key -traditional -out tls.key
+openssl x509 -req -in csr -CA ca.crt -CAkey ca.key -set_serial 1 -days 365 -extfile names -out tls.crt
+"""
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="only openssl gives the serial number 0")
+async def test_the_certificate_that_katib_made_is_served_as_it_is(
+    client: Client, credentials: Credentials, tmp_path: Path
+) -> None:
+    subprocess.run(["sh", "-ec", OPENSSL], cwd=tmp_path, check=True, capture_output=True)
+    katibs = {name: (tmp_path / name).read_bytes() for name in ("ca.crt", "ca.key", "tls.crt", "tls.key")}
+    data = {key: b64encode(value).decode() for key, value in katibs.items()}
+    await ensure(client, SECRETS, {"metadata": {"name": "katibs-cert", "namespace": CORE}, "data": data})
+    await register_without_bundle(client)
+    health, port = free_ports(2)
+    file = tmp_path / "katib-config.yaml"
+    file.write_text("init: {certGenerator: {webhookSecretName: katibs-cert}}")
+    flags = (f"--katib-config={file}", f"--healthz-addr=127.0.0.1:{health}", f"--webhook-port={port}")
+    async with working(client, credentials, tmp_path, *flags):
+        await until_ready(health)
+        assert await stored(client, "katibs-cert") == katibs
+        assert await bundles(client) == [katibs["ca.crt"]] * 3
+    await remove(client, SECRETS, CORE, "katibs-cert")
 
 
 async def all_are(client: Client, bundle: bytes) -> bool:

@@ -87,3 +87,4 @@ def test_a_service_is_known_by_every_name_it_can_be_called_by() -> None:
         "katib-controller",
     )
     assert (identity.common_name, identity.organization) == ("katib-ca", "katib")
+    assert identity.required == identity.dns_names[:1]
