@@ -29,6 +29,7 @@ _CONTROLLER = {
     "enableLeaderElection": "enable-leader-election",
     "leaderElectionID": "leader-election-id",
 }
+_RUNTIME = ("suggestions", "earlyStoppings", "metricsCollectors")
 _CERT_GENERATOR = ("enable", "webhookServiceName", "webhookSecretName")
 _LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -82,8 +83,10 @@ def _init_of(document: Any, flags: Mapping[str, Flag]) -> InitConfig:
     init = _mapping(whole.get("init"), "init")
     controller = _mapping(init.get("controller"), "init.controller")
     generator = _mapping(init.get("certGenerator"), "init.certGenerator")
+    runtime = whole.get("runtime")
     unknown = (
         *_unknown("", whole, ("apiVersion", "kind", "metadata", "init", "runtime")),
+        *_unknown("runtime.", runtime if isinstance(runtime, dict) else {}, _RUNTIME),
         *_unknown("init.", init, ("controller", "certGenerator")),
         *_unknown("init.controller.", controller, _CONTROLLER),
         *_unknown("init.certGenerator.", generator, _CERT_GENERATOR),

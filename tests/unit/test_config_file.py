@@ -139,6 +139,8 @@ def test_a_name_enables_the_cert_generator(path: Path, text: str, expected: Cert
         ("init: {webhook: 1, featureGate: {}}", ["init.webhook", "init.featureGate"]),
         ("init: {controller: {unknown: 1}}", ["init.controller.unknown"]),
         ("init: {certGenerator: {name: x}}", ["init.certGenerator.name"]),
+        ("runtime: {suggestion: []}", ["runtime.suggestion"]),
+        ("runtime: {suggestions: [{unknown: 1}], earlyStoppings: , metricsCollectors: []}", []),
         ("metadata: {name: katib-config}", []),
     ],
 )
