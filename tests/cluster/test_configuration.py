@@ -6,6 +6,7 @@ import socket
 import subprocess
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from typing import Any
 import pytest
 import yaml
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
+from hack.cluster import tokens
 from hack.cluster.layout import Layout
 from kfx.apis.core import Pod
 from kfx.apis.experiment import Experiment
@@ -22,7 +25,7 @@ from kfx.controllers.foreign import DEPLOYMENTS, ForeignController, Self, foreig
 from kfx.kube.client import Client
 from kfx.kube.credentials import Credentials, load_credentials
 from kfx.kube.errors import AlreadyExists, ApiError, NotFound
-from kfx.kube.resource import Resource
+from kfx.kube.resource import Resource, guess_resource
 from kfx.runtime.cert_store import SECRETS, WEBHOOK_CONFIGURATIONS
 from kfx.runtime.lease import LEASES
 from kfx.runtime.pki import Pair, names_of, read_pair
@@ -225,16 +228,16 @@ def as_pair(content: dict[str, bytes]) -> Pair:
     return read_pair(content["tls.crt"], content["tls.key"], content["ca.crt"], now=datetime.now(UTC))
 
 
-async def until_ready(port: int) -> None:
+async def until_ready(port: int, path: str = "/readyz?verbose") -> None:
     async def ready() -> bool:
-        return (await readiness(port)).startswith("200")
+        return (await readiness(port, path)).startswith("200")
 
     await until(ready)
 
 
-async def readiness(port: int) -> str:
+async def readiness(port: int, path: str = "/readyz?verbose") -> str:
     try:
-        answer = await get(port, "/readyz?verbose")
+        answer = await get(port, path)
     except OSError as refused:
         return str(refused)
     return f"{answer.status} {answer.body.decode()}"
@@ -361,3 +364,50 @@ async def test_a_pod_of_the_deployment_and_whoever_shares_its_lease_need_not_wai
     assert await waits(client)
     assert not await waits(client, lease=lease)
     await remove(client, LEASES, CORE, lease.name)
+
+
+async def apply_roles(client: Client, folder: Path) -> None:
+    for path in sorted(folder.glob("*.yaml")):
+        document = yaml.safe_load(path.read_text())
+        if path.name == "kustomization.yaml":
+            continue
+        kind = document["kind"]
+        everywhere = kind.startswith("ClusterRole")
+        resource = replace(guess_resource(document["apiVersion"], kind), namespaced=not everywhere)
+        namespace = CORE if resource.namespaced else ""
+        document["metadata"] = {"name": document["metadata"]["name"], "namespace": namespace}
+        await remove(client, resource, namespace, document["metadata"]["name"])
+        await client.create(resource, document)
+
+
+@pytest.mark.parametrize("roles", ["rbac", "rbac/katib"])
+async def test_the_rights_of_either_role_do_for_certificates_and_the_look_at_others(
+    cluster: Layout, client: Client, tmp_path: Path, roles: str
+) -> None:
+    await apply_roles(client, CONFIG / roles)
+    await ensure(client, SECRETS, {"metadata": {"name": "katib-webhook-cert", "namespace": CORE}})
+    await register_without_bundle(client)
+    kubeconfig = tmp_path / "kubeconfig"
+    tokens.write_token_kubeconfig(cluster, namespace=CORE, service_account=NAME, file=kubeconfig)
+    (tmp_path / "katib-config.yaml").write_text("init: {certGenerator: {enable: true}}")
+    health, port = free_ports(2)
+    flags = (
+        f"--katib-config={tmp_path / 'katib-config.yaml'}",
+        f"--healthz-addr=127.0.0.1:{health}",
+        f"--webhook-port={port}",
+        "--trial-resources=Job.v1.batch",
+    )
+    credentials = load_credentials(str(kubeconfig))
+    with capture_logs() as lines:
+        async with working(client, credentials, tmp_path, *flags):
+            for check in ("foreign-controller", "certificates"):
+                await until_ready(health, f"/readyz/{check}")
+            content = await stored(client, "katib-webhook-cert")
+            assert await bundles(client) == [content["ca.crt"]] * 3
+    # Katib's role does not let pods be followed, which is not what is asked here
+    assert [line for line in lines if "grant" in str(line) and line.get("resource") != "pods"] == []
+    pod = await install_katib(client)
+    async with Client.connect(credentials, user_agent="test") as limited:
+        assert await waits(limited)
+        assert not await waits(limited, pod=Request(CORE, pod))
+    await remove(client, SECRETS, CORE, "katib-webhook-cert")
