@@ -170,6 +170,7 @@ async def test_the_secret_goes_with_its_job(installed: Client, kubeconfig: Path)
 @pytest.mark.parametrize(
     ("words", "gone", "reason"),
     [
+        # W8.11: the Service, either webhook configuration missing
         (["--serviceName=other"], None, "Service kubeflow/other is not there: create it, or name another"),
         (
             ["--jobName=other"],

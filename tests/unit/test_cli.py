@@ -85,7 +85,7 @@ def test_a_variable_with_unbalanced_quotes_is_status_2(
     assert reason == """invalid value "--log-level='debug" for variable KFX_FLAGS: No closing quotation"""
 
 
-@pytest.mark.parametrize("flag", ["--webhook-port", "--healthz-addr"])
+@pytest.mark.parametrize("flag", ["--webhook-port", "--healthz-addr", "--metrics-addr", "--db-manager-addr"])
 def test_a_taken_port_is_status_1_and_names_the_flag(command: list[str], taken: int, flag: str) -> None:
     value = str(taken) if flag == "--webhook-port" else f":{taken}"
     ended = subprocess.run([*command, flag, value], capture_output=True, text=True, check=False, timeout=30)
