@@ -11,24 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from cryptography import x509
 
 from hack.cluster import tokens
 from hack.cluster.layout import Layout
 from kfx.kube.client import Client
-from kfx.kube.errors import AlreadyExists, NotFound
+from kfx.kube.errors import NotFound
 from kfx.kube.resource import Resource
 from kfx.runtime.cert_store import SECRETS, WEBHOOK_CONFIGURATIONS
 from kfx.runtime.pki import names_of, read_pair
 from kfx.webhooks.cert_generator import JOBS, SERVICES
+from tests.cluster.installation import NAMESPACES, bundles, ensure, register_without_bundle, remove
 
 pytestmark = [pytest.mark.cluster, pytest.mark.real_time, pytest.mark.timeout(900)]
 
-CONFIG = Path(__file__).resolve().parents[2] / "config"
 NAMESPACE, SECRET, JOB = "kubeflow", "katib-webhook-cert", "katib-cert-generator"
 HOOKS = {each.kind: each for each in WEBHOOK_CONFIGURATIONS}
-NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
 RBAC = "rbac.authorization.k8s.io"
 ROLES = Resource(RBAC, "v1", "clusterroles", "ClusterRole", namespaced=False)
@@ -46,22 +44,6 @@ RULES = [
 ]
 
 
-async def ensure(client: Client, resource: Resource, name: str, namespace: str = "", **fields: Any) -> None:
-    metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
-    manifest = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, **fields}
-    try:
-        await client.create(resource, manifest)
-    except AlreadyExists:
-        return
-
-
-async def remove(client: Client, resource: Resource, namespace: str, name: str) -> None:
-    try:
-        await client.delete(resource, namespace, name, propagation="Background")
-    except NotFound:
-        return
-
-
 @pytest.fixture
 async def installed(client: Client) -> AsyncIterator[Client]:
     """Katib's manifests, as far as the Job needs them; the Job is suspended, for there is no node."""
@@ -74,8 +56,7 @@ async def installed(client: Client) -> AsyncIterator[Client]:
     await ensure(client, SERVICES, "katib-controller", NAMESPACE, spec={"ports": [{"port": 443}]})
     pod = {"restartPolicy": "Never", "containers": [{"name": "cert-generator", "image": "example.org/kfx"}]}
     await ensure(client, JOBS, JOB, NAMESPACE, spec={"suspend": True, "template": {"spec": pod}})
-    for document in yaml.safe_load_all((CONFIG / "webhook" / "manifests.yaml").read_text()):
-        await ensure(client, HOOKS[document["kind"]], "katib.kubeflow.org", webhooks=document["webhooks"])
+    await register_without_bundle(client)
     yield client
     for resource in WEBHOOK_CONFIGURATIONS:
         await remove(client, resource, "", "katib.kubeflow.org")
@@ -104,13 +85,6 @@ def content(secret: dict[str, Any]) -> dict[str, bytes]:
     return {key: b64decode(value) for key, value in secret["data"].items()}
 
 
-async def bundles(client: Client) -> set[bytes]:
-    found = [await client.get_document(each, "", "katib.kubeflow.org") for each in WEBHOOK_CONFIGURATIONS]
-    hooks = [hook for each in found for hook in each["webhooks"]]
-    assert len(hooks) == 3
-    return {b64decode(hook["clientConfig"].get("caBundle", "")) for hook in hooks}
-
-
 async def test_the_job_leaves_a_secret_of_its_own_and_every_webhook_trusts_it(
     installed: Client, kubeconfig: Path
 ) -> None:
@@ -129,7 +103,7 @@ async def test_the_job_leaves_a_secret_of_its_own_and_every_webhook_trusts_it(
         }
     ]
     stored = content(secret)
-    assert await bundles(installed) == {stored["ca.crt"]}
+    assert await bundles(installed) == [stored["ca.crt"]] * 3
     pair = read_pair(stored["tls.crt"], stored["tls.key"], stored["ca.crt"], now=now)
     assert names_of(pair) == {
         "katib-controller",
@@ -152,7 +126,7 @@ async def test_a_second_run_replaces_a_secret_of_whatever_type(installed: Client
     assert run(kubeconfig).returncode == 0
     second = content(await secret_of(installed))
     assert second["tls.key"] != first["tls.key"]
-    assert await bundles(installed) == {second["ca.crt"]}
+    assert await bundles(installed) == [second["ca.crt"]] * 3
 
 
 async def test_the_secret_goes_with_its_job(installed: Client, kubeconfig: Path) -> None:
