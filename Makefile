@@ -87,7 +87,7 @@ verify-bugs: $(STAMP) ## Plant the seeded bugs one by one and show which the tes
 .PHONY: lock
 lock: $(STAMP) ## Resolve pyproject.toml anew into both lock files (needs uv on PATH)
 	@$(LOCKED) pyproject.toml --output-file requirements.lock
-	@$(LOCKED) pyproject.toml --extra dev --output-file $(LOCK)
+	@$(LOCKED) pyproject.toml --extra dev --extra otel --output-file $(LOCK)
 
 .PHONY: proto
 proto: $(STAMP) ## Write kfx/services/pb anew from the proto file

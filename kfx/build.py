@@ -6,14 +6,15 @@ import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from typing import TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
 
 from kfx import __version__
 from kfx.algorithms import ALGORITHMS
 from kfx.apis.core import ConfigMap, Pod
 from kfx.apis.experiment import Experiment
 from kfx.apis.suggestion import Suggestion
-from kfx.apis.trial import Trial, compact
+from kfx.apis.trial import Trial
 from kfx.config import Config
 from kfx.controllers import indexes
 from kfx.controllers.experiment import ExperimentReconciler
@@ -28,6 +29,7 @@ from kfx.controllers.prepare import Preparer
 from kfx.controllers.suggestion import SuggestionReconciler
 from kfx.controllers.templates import TemplateReader
 from kfx.controllers.trial import TrialReconciler
+from kfx.katib.compaction import compact
 from kfx.katib.injection import InjectionSettings
 from kfx.katib.katib_config import CONFIG_MAP, KatibConfigError, RuntimeConfig
 from kfx.katib.validation import ValidationContext
@@ -35,10 +37,11 @@ from kfx.kube.client import Client
 from kfx.kube.credentials import Credentials, CredentialsError, load_credentials
 from kfx.kube.model import KubeObject
 from kfx.kube.transport import Transport
+from kfx.runtime.access import AccessReviewer
 from kfx.runtime.address import InvalidAddress, ListenError
 from kfx.runtime.admission import AdmissionHandler, AdmissionServer
 from kfx.runtime.cache import Cache
-from kfx.runtime.certs import SelfSigned
+from kfx.runtime.certs import CertificateSource, FileCertificates, SelfSigned
 from kfx.runtime.controller import Controller
 from kfx.runtime.debug import DebugServer
 from kfx.runtime.events import EventRecorder
@@ -53,6 +56,7 @@ from kfx.runtime.metrics import RuntimeMetrics
 from kfx.runtime.pki import CertificateError
 from kfx.runtime.reconcile import Reconciler, Request
 from kfx.runtime.store import Lister
+from kfx.runtime.tracing import recording_spans
 from kfx.runtime.writer import Writer
 from kfx.services.db_manager import DBManager
 from kfx.services.grpc_server import GrpcServer
@@ -65,6 +69,9 @@ from kfx.webhooks.experiment_defaulter import ExperimentDefaulter
 from kfx.webhooks.experiment_validator import ExperimentValidator
 from kfx.webhooks.owners import OwnerWalk
 from kfx.webhooks.pod_injector import PodInjector
+
+if TYPE_CHECKING:
+    from kfx.runtime.spans import Spans
 
 AGENT = f"kfx/{__version__}"
 GRACE_PERIOD = 20.0  # seconds after --shutdown-delay for work in hand; the rest then closes within 10 s
@@ -89,15 +96,22 @@ async def serve(config: Config, stop: asyncio.Event) -> None:
     credentials = load_credentials(config.kubeconfig)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(ObservationStore.open(config.sqlite_path))
-        transport = await stack.enter_async_context(Transport.open(credentials))
-        log.info("starting", version=__version__, server=credentials.server)
-        await Wiring(config, credentials, transport, store, stop).manager().run(stop)
+        spans = None
+        if config.tracing_by:
+            spans = await stack.enter_async_context(
+                recording_spans("kfx", __version__, endpoint=config.tracing_endpoint)
+            )
+        opening = spans.transport(credentials) if spans else Transport.open(credentials)
+        transport = await stack.enter_async_context(opening)
+        asked_by = config.tracing_by or "off"
+        log.info("starting", version=__version__, server=credentials.server, tracing=asked_by)
+        await Wiring(config, credentials, transport, store, stop, spans=spans).manager().run(stop)
 
 
 class Wiring:
     """Every part, made once. ``transport`` leads to the API server of ``credentials``.
 
-    ``stop``: once it is set, readiness says so.
+    ``stop``: once it is set, readiness says so. ``spans`` records reconciles and reviews, if there is one.
     """
 
     def __init__(
@@ -107,6 +121,8 @@ class Wiring:
         transport: Transport,
         store: ObservationStore,
         stop: asyncio.Event | None = None,
+        *,
+        spans: "Spans | None" = None,
     ) -> None:
         self.metrics = RuntimeMetrics()
         for name, (text, labels) in KATIB_COUNTERS.items():
@@ -114,6 +130,7 @@ class Wiring:
         self._config = config
         self._store = store
         self._stop = stop or asyncio.Event()
+        self._spans = spans
         self._loop_lag = LoopLag(self.metrics)
         self._lease = _lease_of(config, credentials)
         self._reader = Client(transport, user_agent=AGENT, observe=self.metrics.observe_request)
@@ -142,7 +159,12 @@ class Wiring:
             cache=self._cache,
             elector=self._elector,
             controllers=controllers,
-            background=[self._loop_lag, self._foreign, *self._recorders.values()],
+            background=[
+                self._loop_lag,
+                self._foreign,
+                *self._metrics_certificates,
+                *self._recorders.values(),
+            ],
             after_sync=[self._foreign.gone],
             shutdown_delay=self._config.shutdown_delay,
             grace_period=GRACE_PERIOD,
@@ -243,6 +265,8 @@ class Wiring:
         prefix: str = PREFIX,
     ) -> Controller:
         report = FailureReporter(objects, recorder, prefix=prefix)
+        if self._spans is not None:
+            reconciler = self._spans.reconciler(name, reconciler)
         return Controller(name, reconciler, metrics=self.metrics, report=report)
 
     def _recording(self, component: str) -> tuple[EventRecorder, Writer]:
@@ -283,12 +307,27 @@ class Wiring:
         return (
             HealthServer(self._config.healthz_addr, checks, liveness=liveness),
             DebugServer(self._config.debug_addr, queues=queues, caches=self._cache.states),
-            MetricsServer(self._config.metrics_addr, self.metrics.registry),
+            self._metrics_server(certificates),
             admission,
             GrpcServer(
                 {"--db-manager-addr": self._config.db_manager_addr}, [db_manager, Health(self._store.ping)]
             ),
         )
+
+    def _metrics_server(self, certificates: CertificateSource) -> MetricsServer:
+        """Secured: with ``certificates``, those of the webhooks, unless a flag names others."""
+        addr, registry = self._config.metrics_addr, self.metrics.registry
+        if not self._config.metrics_secure:
+            return MetricsServer(addr, registry)
+        source = next(iter(self._metrics_certificates), certificates)
+        access = AccessReviewer(self._reader, user_agent=f"{AGENT} metrics")
+        return MetricsServer(addr, registry, tls=source.ssl_context(), access=access)
+
+    @cached_property
+    def _metrics_certificates(self) -> Sequence[CertificateSource]:
+        """One at most, where a flag names it; no server keeps it fresh, so the manager does."""
+        folder = self._config.metrics_cert_dir
+        return [FileCertificates(folder, flag="--metrics-cert-dir")] if folder else []
 
     def _handlers(self) -> Sequence[AdmissionHandler]:
         validator = ExperimentValidator(
@@ -311,7 +350,8 @@ class Wiring:
             ),
             recorder=self._recorder(TRIAL),
         )
-        return ExperimentDefaulter(), validator, injector
+        handlers = (ExperimentDefaulter(), validator, injector)
+        return handlers if self._spans is None else [self._spans.handler(each) for each in handlers]
 
     def _informers_ready(self) -> str | None:
         return "; ".join(self._cache.unsynced()) or None

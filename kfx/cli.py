@@ -50,6 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(config: Config) -> int:
+    if config.tracing_by and (missing := _missing_for_spans()):
+        sys.stderr.write(f"{config.tracing_by}: {missing}\n")
+        return 2
     import uvloop  # noqa: PLC0415 — `kfx --help` does without
 
     from kfx.build import serve  # noqa: PLC0415
@@ -63,6 +66,16 @@ def _run(config: Config) -> int:
     except BaseException as failure:  # noqa: BLE001 — the last line of the process: named, then a status
         return _report(failure, stopping=stop.is_set())
     return 0
+
+
+def _missing_for_spans() -> str:
+    from kfx.runtime.tracing import TracingUnavailable, check_installed  # noqa: PLC0415
+
+    try:
+        check_installed()
+    except TracingUnavailable as missing:
+        return str(missing)
+    return ""
 
 
 async def _until_signalled(work: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:

@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from kfx import __version__, flags
 from kfx.config_file import CertGenerator, InitConfig, read_init
@@ -30,10 +31,13 @@ TRIAL_RESOURCES = (
 class Config:
     """Everything the process was told. Durations in seconds; addresses as ``host:port``, ``0`` for off.
 
+    ``tracing_by``: the flag or variable that asks for spans, ``""`` for none.
     ``warnings``: what was said and has no effect, to be logged once at the start.
     """
 
     metrics_addr: str
+    metrics_secure: bool
+    metrics_cert_dir: str
     healthz_addr: str
     debug_addr: str
     webhook_port: int
@@ -53,6 +57,8 @@ class Config:
     shutdown_delay: float
     log_level: str
     log_format: str
+    tracing_endpoint: str
+    tracing_by: str
     core_namespace: str
     db_manager_address: str
     cert_generator: CertGenerator
@@ -77,8 +83,28 @@ def parse_loopback_address(text: str) -> str:
     return text
 
 
+def parse_endpoint(text: str) -> str:
+    """The URL of a collector of spans, without credentials."""
+    found = urlsplit(text)
+    if found.scheme not in {"http", "https"} or not found.hostname or found.port == 0:
+        raise ValueError("expected a URL such as http://collector:4318")
+    if found.username or found.password:
+        raise ValueError("put credentials into OTEL_EXPORTER_OTLP_HEADERS, not into the URL")
+    return text
+
+
 FLAGS: tuple[Flag, ...] = (
     Flag("metrics-addr", "address", ":8080", "where /metrics is served", flags.parse_address),
+    Flag(
+        "metrics-secure", "bool", False,
+        "serve /metrics over TLS, and to those only whom the API server lets get it (bearer token)",
+        flags.parse_bool,
+    ),
+    Flag(
+        "metrics-cert-dir", "directory", "",
+        "tls.crt and tls.key of /metrics, with --metrics-secure; without it the webhooks' certificate serves",
+        flags.parse_text,
+    ),
     Flag("healthz-addr", "address", ":18080", "where /healthz and /readyz are served", flags.parse_address),
     Flag(
         "debug-addr", "address", "0",
@@ -146,12 +172,16 @@ FLAGS: tuple[Flag, ...] = (
         flags.parse_duration,
     ),
     Flag(
-        "log-level", "level", "info", "debug, info, warning or error",
+        "log-level", "level", "info", "the least that is logged: debug, info, warning or error",
         flags.parse_choice("debug", "info", "warning", "error"),
     ),
     Flag(
-        "log-format", "format", "auto", "json, text, or auto: text on a terminal",
+        "log-format", "format", "auto", "json, text, or auto: text on a terminal, json elsewhere",
         flags.parse_choice("json", "text", "auto"),
+    ),
+    Flag(
+        "tracing-endpoint", "URL", "",
+        "where spans go by OTLP over HTTP, such as http://collector:4318; needs kfx[otel]", parse_endpoint,
     ),
 )  # fmt: skip
 
@@ -170,9 +200,12 @@ def load_config(argv: Sequence[str], environ: Mapping[str, str] | None = None) -
     stated = {**file.values, **inherited, **given}
     values = {flag.name.replace("-", "_"): stated.get(flag.name, flag.default) for flag in FLAGS}
     del values["katib_config"]
+    if values["metrics_cert_dir"] and not values["metrics_secure"]:
+        raise FlagError("--metrics-cert-dir is of no use without --metrics-secure: give both or neither")
     core = _core_namespace(env)
     return Config(
         **values,
+        tracing_by=_who_asks_for_spans(values["tracing_endpoint"], env),
         core_namespace=core,
         db_manager_address=_collectors_dial(env, core),
         cert_generator=file.cert_generator,
@@ -206,6 +239,25 @@ def _core_namespace(env: Mapping[str, str]) -> str:
     if not flags.DNS_LABEL.fullmatch(name):
         raise FlagError(f'invalid value "{name}" for variable KATIB_CORE_NAMESPACE: expected a namespace')
     return name
+
+
+def _who_asks_for_spans(endpoint: str, env: Mapping[str, str]) -> str:
+    """OpenTelemetry's own variables count, too. Raises FlagError for a protocol that is not spoken."""
+    if env.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return ""
+    if endpoint:
+        return "--tracing-endpoint"
+    names = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    asking = next((name for name in names if env.get(name)), "")
+    if not asking or env.get("OTEL_TRACES_EXPORTER", "otlp") != "otlp":
+        return ""
+    for name in ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
+        if env.get(name, "http/protobuf") != "http/protobuf":
+            raise FlagError(
+                f"{name} is {env[name]!r}, but spans are sent as http/protobuf only: set it to that and "
+                f"{asking} to the collector's HTTP port (4318), or OTEL_TRACES_EXPORTER=none for no spans"
+            )
+    return asking
 
 
 def _collectors_dial(env: Mapping[str, str], core: str) -> str:

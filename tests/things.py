@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from typing import Any, ClassVar
 
 from kfx.kube.decode import decoder_for
@@ -102,17 +102,13 @@ class Scripted:
         await asyncio.Event().wait()
 
 
-def reflector_of(
-    server: Any, *, streaming: bool = False, metrics: InformerMetrics | None = None
-) -> Reflector[Thing]:
+def reflector_of(server: Any, *, metrics: InformerMetrics | None = None, **options: Any) -> Reflector[Thing]:
     """A reflector of Things."""
     found = metrics or RuntimeMetrics().informer("things.example.org")
-    return Reflector(Thing.resource, server, decoder_for(Thing), metrics=found, streaming=streaming)
+    return Reflector(Thing.resource, server, decoder_for(Thing), metrics=found, **options)
 
 
-def informer_of(
-    server: Any, *, streaming: bool = False, transform: Callable[[Thing], Thing] | None = None
-) -> Informer[Thing]:
+def informer_of(server: Any, **options: Any) -> Informer[Thing]:
     """An informer of Things, indexed by group."""
     store: Store[Thing] = Store({"group": lambda found: (found.spec.group,)})
-    return Informer(reflector_of(server, streaming=streaming), store, transform=transform)
+    return Informer(reflector_of(server, **options), store)

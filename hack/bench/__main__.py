@@ -1,4 +1,4 @@
-"""``python -m hack.bench [echo] [admission] [path] [start]``: kfx beside its peers, all four by default."""
+"""``python -m hack.bench [echo] [admission] [path] [start] [memory]``: kfx beside its peers."""
 
 import argparse
 import asyncio
@@ -9,10 +9,10 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 
-from hack.bench import admission, echo, path, report, server, start
+from hack.bench import admission, echo, memory, path, report, server, start
 from hack.bench.figures import Section
 
-NAMES = ("echo", "admission", "path", "start")
+NAMES = ("echo", "admission", "path", "start", "memory")
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -38,6 +38,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--count", type=int, default=2000, help="echo: objects in the burst (2000)")
     parser.add_argument("--paced", type=int, default=500, help="echo: objects at 50 a second (500)")
     parser.add_argument("--seconds", type=float, default=10.0, help="admission: length of a round (10)")
+    parser.add_argument(
+        "--trials",
+        type=int,
+        nargs="*",
+        default=[0, 10_000, 100_000],
+        help="memory: how many (0 10000 100000)",
+    )
     parser.add_argument("--rounds", type=int, default=3, help="how often each contender has its turn (3)")
     parser.add_argument("--remark", default="", help="a sentence to keep with the results")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the files")
@@ -60,7 +67,11 @@ async def measure(wanted: Sequence[str], options: argparse.Namespace) -> dict[st
                     )
                 if "start" in wanted:
                     found["start"] = await start.measure(layout, client, rounds=options.rounds)
-    return {name: found[name] for name in wanted}
+    if "memory" in wanted:
+        with server.cluster() as layout:
+            async with server.prepared(layout) as client:
+                found |= await memory.measure(layout, client, counts=options.trials, rounds=options.rounds)
+    return found
 
 
 if __name__ == "__main__":

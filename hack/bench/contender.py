@@ -57,8 +57,16 @@ class Cost:
     @property
     def peak_mib(self) -> float:
         """The largest resident set so far."""
+        return self._mib("VmHWM")
+
+    @property
+    def resident_mib(self) -> float:
+        """The resident set now."""
+        return self._mib("VmRSS")
+
+    def _mib(self, name: str) -> float:
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
+            if line.startswith(f"{name}:"):
                 return int(line.split()[1]) / 1024
         return 0.0
 

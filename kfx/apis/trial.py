@@ -22,7 +22,7 @@ class TrialSpec(Model, kw_only=True):
     """One run with fixed parameters.
 
     ``run_spec`` is JSON. As decoded it is a view that keeps the whole message alive: whoever stores
-    the object calls :func:`compact` first.
+    the object compacts it first (``kfx.katib.compaction``).
     """
 
     objective: ObjectiveSpec | None = None
@@ -59,9 +59,3 @@ class Trial(KubeObject, kw_only=True):
     resource: ClassVar[Resource] = Resource(GROUP, VERSION, "trials", "Trial")
     spec: TrialSpec = TrialSpec()
     status: TrialStatus = TrialStatus()
-
-
-def compact(trial: Trial) -> Trial:
-    """The same trial with its own copy of ``run_spec``, so that the message it came in can go."""
-    spec = msgspec.structs.replace(trial.spec, run_spec=trial.spec.run_spec.copy())
-    return msgspec.structs.replace(trial, spec=spec)

@@ -1,7 +1,8 @@
 """Which kind lives under which URL."""
 
 from dataclasses import dataclass
-from urllib.parse import quote
+from typing import NamedTuple
+from urllib.parse import quote, unquote
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,34 @@ class Resource:
 
     def __str__(self) -> str:
         return f"{self.plural}.{self.group}" if self.group else self.plural
+
+
+class Target(NamedTuple):
+    """What a URL path leads to. ``resource`` as ``str(Resource)``; ``""`` for what is not there."""
+
+    resource: str = ""
+    namespace: str = ""
+    name: str = ""
+    subresource: str = ""
+
+
+def target_of(path: str) -> Target:
+    """What :meth:`Resource.path` was asked for; nothing for a path of no resource, such as ``/version``.
+
+    (apiserver ``RequestInfoFactory.NewRequestInfo``.)
+    """
+    match path.strip("/").split("/"):
+        case ["api", _, *rest] if rest:
+            group = ""
+        case ["apis", group, _, *rest] if rest:
+            pass
+        case _:
+            return Target()
+    namespace = ""
+    if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in {"status", "finalize"}:
+        namespace, rest = rest[1], rest[2:]
+    plural, name, *sub = [unquote(each) for each in rest] if len(rest) > 1 else [rest[0], ""]
+    return Target(f"{plural}.{group}" if group else plural, unquote(namespace), name, "/".join(sub))
 
 
 def guess_resource(api_version: str, kind: str) -> Resource:

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -66,7 +66,7 @@ class Transport:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, credentials: Credentials, *, idle: float = WATCH_IDLE) -> AsyncIterator["Transport"]:
+    async def open(cls, credentials: Credentials, *, idle: float = WATCH_IDLE) -> AsyncIterator[Self]:
         """Sessions that live as long as the block; nothing is connected yet."""
         total = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT, sock_connect=CONNECT_TIMEOUT)
         silent = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=idle)

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from kfx.runtime.access import AccessReviewer
     from kfx.runtime.admission import (
         AdmissionHandler,
         AdmissionRequest,
@@ -37,10 +38,12 @@ if TYPE_CHECKING:
     from kfx.runtime.predicate import Predicate, all_of, any_of, generation_changed, resource_version_changed
     from kfx.runtime.reconcile import Reconciler, Request, Result, StaleRead, TerminalError
     from kfx.runtime.store import Lister
+    from kfx.runtime.tracing import TracingUnavailable, recording_spans
     from kfx.runtime.workqueue import WorkQueue
     from kfx.runtime.writer import Writer
 
 __all__ = [
+    "AccessReviewer",
     "AdmissionHandler",
     "AdmissionRequest",
     "AdmissionServer",
@@ -80,6 +83,7 @@ __all__ = [
     "SelfSigned",
     "StaleRead",
     "TerminalError",
+    "TracingUnavailable",
     "WorkQueue",
     "WriteHeld",
     "Writer",
@@ -87,10 +91,12 @@ __all__ = [
     "any_of",
     "generation_changed",
     "own_identity",
+    "recording_spans",
     "resource_version_changed",
 ]
 
 _NAMES = {
+    "access": ("AccessReviewer",),
     "admission": (
         "AdmissionHandler",
         "AdmissionRequest",
@@ -120,6 +126,7 @@ _NAMES = {
     "predicate": ("Predicate", "all_of", "any_of", "generation_changed", "resource_version_changed"),
     "reconcile": ("Reconciler", "Request", "Result", "StaleRead", "TerminalError"),
     "store": ("Lister",),
+    "tracing": ("TracingUnavailable", "recording_spans"),
     "workqueue": ("WorkQueue",),
     "writer": ("Writer",),
 }

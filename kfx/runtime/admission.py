@@ -109,10 +109,14 @@ class AdmissionLimits:
     connections: Limits = field(default_factory=Limits)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Route:
     handler: AdmissionHandler
     metrics: WebhookMetrics
+    in_flight: int = 0
+
+    def __post_init__(self) -> None:
+        self.metrics.in_flight.set_function(lambda: self.in_flight)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,22 +198,22 @@ class AdmissionServer:
         route = self._routes.get(request.rel_url.raw_path)
         if route is None:
             return web.Response(status=404, text="404 page not found\n")
-        started = asyncio.get_running_loop().time()
+        clock = asyncio.get_running_loop().time
+        started = clock()
         code = 500
-        route.metrics.in_flight.inc()
+        route.in_flight += 1
         try:
-            response = await self._review(request, route)
+            response = await self._review(request, route, started)
             code = response.status
             return response
         finally:
-            route.metrics.in_flight.dec()
-            route.metrics.requests(code).inc()
-            route.metrics.latency.observe(asyncio.get_running_loop().time() - started)
+            route.in_flight -= 1
+            route.metrics.requests(code).value += 1
+            route.metrics.latency.observe(clock() - started)
 
-    async def _review(self, request: web.BaseRequest, route: _Route) -> web.Response:
+    async def _review(self, request: web.BaseRequest, route: _Route, started: float) -> web.Response:
         if "Content-Encoding" in request.headers:
             return _closing(web.Response(status=415, text="send the body without Content-Encoding\n"))
-        started = asyncio.get_running_loop().time()
         try:
             body = await read_body(request, limit=self._limits.body, budget=self._budget)
         except BodyTooLarge:
@@ -248,7 +252,10 @@ class AdmissionServer:
     async def _judge(self, review: Review, route: _Route, clock: _Clock) -> bytes:
         try:
             async with asyncio.timeout_at(clock.started + clock.allowance) as deadline:
-                await self._wait_for_turn()
+                if self._turns.locked():
+                    await self._wait_for_turn()
+                else:
+                    await self._turns.acquire()
                 try:
                     return _encode(review, await route.handler.handle(review.request))
                 finally:
@@ -270,9 +277,6 @@ class AdmissionServer:
 
     async def _wait_for_turn(self) -> None:
         """Raises Overloaded where the wait would be too long."""
-        if not self._turns.locked():
-            await self._turns.acquire()
-            return
         if self._queued >= self._limits.queued:
             raise Overloaded
         self._queued += 1

@@ -85,7 +85,7 @@ class Cache:
     ) -> Lister[T]:
         """Follow a kind; asking again for the same selection gives the same lister, with more indexes.
 
-        ``transform`` is applied to every object before it is stored; like index functions it must not
+        ``transform`` is applied to every object as soon as it is decoded; like index functions it must not
         raise. ``ValueError`` when a second declaration contradicts the first.
         """
         chosen = Selection(kind, kind.resource, namespace, label_selector, field_selector)
@@ -223,13 +223,18 @@ class Cache:
             metrics = self._metrics.informer(str(chosen.resource))
             source = _Collection(self._client, chosen)
             reflector: Reflector[Any] = Reflector(
-                chosen.resource, source, chosen.decoder(), metrics=metrics, streaming=True
+                chosen.resource,
+                source,
+                chosen.decoder(),
+                metrics=metrics,
+                streaming=True,
+                transform=transform,
             )
             metrics.last_event_age.set_function(reflector.age)
-            found = self._informers[chosen] = Informer(reflector, Store(), transform=transform)
+            found = self._informers[chosen] = Informer(reflector, Store())
             if self._group is not None:
                 self._start(chosen, found)
-        elif transform is not None and found.transform is not transform:
+        elif transform is not None and found.reflector.transform is not transform:
             raise ValueError(f"{chosen}: declare the transform with the first use of the kind")
         return found
 

@@ -1,15 +1,15 @@
 """One change in a cache."""
 
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+import msgspec
 
 from kfx.kube.model import KubeObject
 
 T_co = TypeVar("T_co", bound=KubeObject, covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Event(Generic[T_co]):
+class Event(msgspec.Struct, Generic[T_co], frozen=True, gc=False):
     """``old is None``: it arrived. ``new is None``: it is gone. ``listed``: it came with a list."""
 
     old: T_co | None

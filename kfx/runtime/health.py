@@ -1,9 +1,10 @@
-"""Plain HTTP for probes and scrapes: ``/healthz``, ``/readyz`` and ``/metrics``.
+"""For probes and scrapes: ``/healthz``, ``/readyz`` and ``/metrics``.
 
 The forms are those of controller-runtime and of the API server: named checks, ``?verbose``, ``?exclude=``.
 """
 
 import asyncio
+import ssl
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import cast
@@ -12,6 +13,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.exposition import choose_encoder
 
+from kfx.runtime.access import AccessReviewer
 from kfx.runtime.optional_server import OptionalServer, plain
 
 Check = Callable[[], str | None]
@@ -81,17 +83,31 @@ def report(group: str, checks: Mapping[str, Check], *, excluded: set[str], verbo
 class MetricsServer(OptionalServer):
     """``/metrics`` of one registry, in the Prometheus text form or OpenMetrics where that is asked for.
 
-    ``addr`` as for :class:`HealthServer`. Raises InvalidAddress.
+    ``addr`` as for :class:`HealthServer`. ``access`` decides who may read it, everybody may if it is None;
+    it is sent tokens, so give ``tls`` too. Raises InvalidAddress.
     """
 
-    def __init__(self, addr: str, registry: CollectorRegistry, *, flag: str = "--metrics-addr") -> None:
-        super().__init__(addr, self._answer, flag=flag)
+    def __init__(
+        self,
+        addr: str,
+        registry: CollectorRegistry,
+        *,
+        flag: str = "--metrics-addr",
+        tls: ssl.SSLContext | None = None,
+        access: AccessReviewer | None = None,
+    ) -> None:
+        super().__init__(addr, self._answer, flag=flag, tls=tls)
         self._registry = registry
+        self._access = access
         self._one_at_a_time = asyncio.Lock()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.path != "/metrics":
             return plain(404, "404 page not found\n")
+        if request.method not in {"GET", "HEAD"}:
+            return plain(405, "405 only GET is answered here\n")
+        if self._access is not None and (refused := await self._access.refusal(request)) is not None:
+            return refused
         encode, content_type = choose_encoder(",".join(request.headers.getall("Accept", ())))
         async with self._one_at_a_time:
             # read on the loop, which owns what is counted; written beside it, since a large one takes long

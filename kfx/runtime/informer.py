@@ -21,13 +21,10 @@ class Informer(Generic[T]):
     missed, and a deletion with a re-creation may come as one update with another uid.
     """
 
-    def __init__(
-        self, reflector: Reflector[T], store: Store[T], *, transform: Callable[[T], T] | None = None
-    ) -> None:
+    def __init__(self, reflector: Reflector[T], store: Store[T]) -> None:
         self.synced = asyncio.Event()
         self.store = store
         self.reflector = reflector
-        self.transform = transform
         self._listeners: list[Callable[[Event[T]], None]] = []
 
     def on_event(self, listener: Callable[[Event[T]], None]) -> None:
@@ -43,9 +40,10 @@ class Informer(Generic[T]):
                 self._apply(change)
 
     def _apply(self, change: Change[T]) -> None:
+        if type(change) is Put:  # nearly all are, and this is the hot path
+            self._put(change.obj)
+            return
         match change:
-            case Put(obj):
-                self._put(obj)
             case Dropped(key, last, version):
                 self._drop(key, last, version)
             case Listed(objects):
@@ -60,7 +58,7 @@ class Informer(Generic[T]):
         """Store first, listeners after: whoever is told can already read it."""
         if not listed and self._knows(obj):
             return
-        self._tell(self.store.put(self.transform(obj) if self.transform else obj, listed=listed))
+        self._tell(self.store.put(obj, listed=listed))
 
     def _drop(self, key: Request, last: T | None, version: str) -> None:
         known = self.store.get(key)

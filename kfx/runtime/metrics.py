@@ -17,6 +17,8 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
 )
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 RECONCILE_RESULTS = ("success", "error", "requeue", "requeue_after")
 # controller-runtime, pkg/internal/controller/metrics
@@ -39,6 +41,37 @@ class Registry(CollectorRegistry):
             yield metric
 
 
+class Tally:
+    """A counter of the hot path: a plain integer, which a scrape reads. Added to on the loop only."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value = 0
+
+
+class Tallies(Collector):
+    """One counter family of :class:`Tally`, by labels."""
+
+    def __init__(self, name: str, help_text: str, labels: Sequence[str]) -> None:
+        self._described = (name, help_text, labels)
+        self._tallies: dict[tuple[str, ...], Tally] = {}
+
+    def labels(self, *values: str) -> Tally:
+        """The one with these values; shown from now on, at first as 0."""
+        found = self._tallies.get(values)
+        if found is None:
+            found = self._tallies[values] = Tally()
+        return found
+
+    def collect(self) -> Iterable[Metric]:
+        name, help_text, labels = self._described
+        family = CounterMetricFamily(name, help_text, labels=labels)
+        for values, tally in self._tallies.items():
+            family.add_metric(values, tally.value)
+        yield family
+
+
 @dataclass(frozen=True, slots=True)
 class ControllerMetrics:
     """One controller's figures. ``results`` has exactly the keys of ``RECONCILE_RESULTS``."""
@@ -58,7 +91,7 @@ class QueueMetrics:
     """One work queue's figures. ``depth`` is by priority; the gauges are meant for ``set_function``."""
 
     depth: Callable[[int], Gauge]
-    adds: Counter
+    adds: Tally
     retries: Counter
     waited: Histogram
     worked: Histogram
@@ -68,9 +101,9 @@ class QueueMetrics:
 
 @dataclass(frozen=True, slots=True)
 class WebhookMetrics:
-    """One admission path's figures."""
+    """One admission path's figures. ``in_flight`` is meant for ``set_function``."""
 
-    requests: Callable[[int], Counter]
+    requests: Callable[[int], Tally]
     latency: Histogram
     in_flight: Gauge
     panics: Counter
@@ -148,9 +181,9 @@ class RuntimeMetrics:
     def webhook(self, path: str) -> WebhookMetrics:
         """The figures of the admission handler at ``path``; codes 200 and 500 start at 0."""
         for code in (200, 500):
-            self._webhook_requests.labels(path, code)
+            self._webhook_requests.labels(path, str(code))
         return WebhookMetrics(
-            requests=lambda code: self._webhook_requests.labels(path, code),
+            requests=lambda code: self._webhook_requests.labels(path, str(code)),
             latency=self._webhook_latency.labels(path),
             in_flight=self._webhook_in_flight.labels(path),
             panics=self._webhook_panics,
@@ -221,7 +254,7 @@ class RuntimeMetrics:
     def _queues(self) -> None:
         labels = ("name", "controller")
         self._queue_depth = self._gauge("workqueue_depth", "Keys waiting.", (*labels, "priority"))
-        self._queue_adds = self._counter("workqueue_adds_total", "Keys queued.", labels)
+        self._queue_adds = self._tallies("workqueue_adds_total", "Keys queued.", labels)
         self._queue_retries = self._counter("workqueue_retries_total", "Keys queued with a delay.", labels)
         self._queue_waited = self._histogram(
             "workqueue_queue_duration_seconds", "Wait before work.", labels, QUEUE_BUCKETS
@@ -238,7 +271,7 @@ class RuntimeMetrics:
 
     def _serving(self) -> None:
         prefix = "controller_runtime_webhook"
-        self._webhook_requests = self._counter(
+        self._webhook_requests = self._tallies(
             f"{prefix}_requests_total", "Admission requests by HTTP code.", ("webhook", "code")
         )
         self._webhook_latency = self._histogram(
@@ -266,6 +299,11 @@ class RuntimeMetrics:
 
     def _counter(self, name: str, help_text: str, labels: Sequence[str] = ()) -> Counter:
         return Counter(name, help_text, labels, registry=self.registry)
+
+    def _tallies(self, name: str, help_text: str, labels: Sequence[str]) -> Tallies:
+        found = Tallies(name, help_text, labels)
+        self.registry.register(found)
+        return found
 
     def _gauge(self, name: str, help_text: str, labels: Sequence[str] = ()) -> Gauge:
         return Gauge(name, help_text, labels, registry=self.registry)

@@ -16,10 +16,19 @@ log = get_logger(__name__)
 
 
 class ObjectReader(Generic[T]):
-    """Decodes, and counts what does not decode; that is logged once per version of an object."""
+    """Decodes, and counts what does not decode; that is logged once per version of an object.
 
-    def __init__(self, decode: Callable[[Raw], T], metrics: InformerMetrics) -> None:
+    ``transform`` is applied at once, so that what it drops is not in memory while a long list is read.
+    """
+
+    def __init__(
+        self,
+        decode: Callable[[Raw], T],
+        metrics: InformerMetrics,
+        transform: Callable[[T], T] | None = None,
+    ) -> None:
         self._decode = decode
+        self._transform = transform
         self._metrics = metrics
         self._skipped: dict[tuple[str, str, str], None] = {}
 
@@ -30,6 +39,8 @@ class ObjectReader(Generic[T]):
         except Undecodable as failed:
             self._skip(failed)
             return None, failed.head
+        if self._transform is not None:
+            obj = self._transform(obj)
         meta = obj.metadata
         return obj, ObjectHead(meta.name, meta.namespace, meta.resource_version)
 

@@ -1,5 +1,6 @@
-"""A plain HTTP server for people and probes that its flag may switch off."""
+"""A server for people and probes that its flag may switch off; plain HTTP unless told otherwise."""
 
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,16 +13,16 @@ PROBE_LIMITS = Limits(connections=64, per_address=32)
 
 
 class OptionalServer:
-    """Serves ``handle`` on ``addr``: ``host:port``, ``:port``, or ``0`` for nowhere.
+    """Serves ``handle`` on ``addr``: ``host:port``, ``:port``, or ``0`` for nowhere; over TLS with ``tls``.
 
     Raises InvalidAddress.
     """
 
-    def __init__(self, addr: str, handle: Handle, *, flag: str) -> None:
+    def __init__(self, addr: str, handle: Handle, *, flag: str, tls: ssl.SSLContext | None = None) -> None:
         self.address: Address | None = parse_address(addr, flag=flag)
         self._http: HttpServer | None = None
         if self.address is not None:
-            self._http = HttpServer(handle, address=self.address, flag=flag, limits=PROBE_LIMITS)
+            self._http = HttpServer(handle, address=self.address, flag=flag, tls=tls, limits=PROBE_LIMITS)
 
     @property
     def bound(self) -> tuple[str, int] | None:

@@ -1,10 +1,12 @@
 """What a reconciler is asked, and what it answers."""
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 
-class Request(NamedTuple):
+class Request(msgspec.Struct, frozen=True, order=True, gc=False, cache_hash=True):
     """Which object to look at; deliberately nothing about why."""
 
     namespace: str

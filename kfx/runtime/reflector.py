@@ -10,6 +10,8 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import msgspec
+
 from kfx.kube import errors
 from kfx.kube.decode import Raw, ends_initial_events, read_head
 from kfx.kube.listwatch import ListerWatcher, WatchMessage
@@ -47,8 +49,7 @@ class ListEnd:
     keys: Collection[Request]
 
 
-@dataclass(frozen=True, slots=True)
-class Put(Generic[T]):
+class Put(msgspec.Struct, Generic[T], frozen=True, gc=False):
     """The newest state of one object."""
 
     obj: T
@@ -73,7 +74,7 @@ class Reflector(Generic[T]):
     stays, since acting on an old state is safer than acting on a seeming deletion.
 
     ``streaming``: the first list comes as a stream of events, which costs the server no whole list in memory;
-    a server that cannot is asked for pages from then on.
+    a server that cannot is asked for pages from then on. ``transform``: from what was sent to what is kept.
 
     ``problem`` says why the collection cannot be followed for reasons a person must mend, else ``None``.
     ``served`` is false while the server knows no such kind.
@@ -87,13 +88,15 @@ class Reflector(Generic[T]):
         *,
         metrics: InformerMetrics,
         streaming: bool = False,
+        transform: Callable[[T], T] | None = None,
     ) -> None:
         self._streaming = streaming
+        self.transform = transform
         self.problem: str | None = None
         self.served = True
         self._resource = resource
         self._source = source
-        self._reader = ObjectReader(decode, metrics)
+        self._reader = ObjectReader(decode, metrics, transform)
         self._metrics = metrics
         self._backoff = Backoff()
         self._since: str | None = None  # the state: the version to watch from, None when a list is due
@@ -307,5 +310,10 @@ def missing_rule(resource: Resource) -> str:
 
 
 def is_older(version: str, than: str) -> bool:
-    """Whether one resourceVersion is before another; no version that is no number is older than any."""
-    return version.isdigit() and than.isdigit() and int(version) < int(than)
+    """Whether one resourceVersion is before another; no version that is no number is older than any.
+
+    The numbers have no leading zeros, so that their texts can be compared (KEP-5504, comparable versions).
+    """
+    if len(version) > len(than) or (len(version) == len(than) and version >= than):
+        return False
+    return version.isdigit() and than.isdigit()

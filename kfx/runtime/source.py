@@ -7,7 +7,7 @@ from kfx.runtime.event import Event
 from kfx.runtime.handler import EventHandler
 from kfx.runtime.predicate import Predicate, resource_version_changed
 from kfx.runtime.reconcile import Request
-from kfx.runtime.workqueue import Priority
+from kfx.runtime.workqueue import LOW, NORMAL, Priority
 
 
 class RequestQueue(Protocol):
@@ -28,6 +28,6 @@ class Watch:
         """Queue what the event concerns; what a first list brought waits behind fresh changes."""
         if not self.predicate(event):
             return
-        priority = Priority.LOW if event.listed and event.old is None else Priority.NORMAL
+        priority = LOW if event.listed and event.old is None else NORMAL
         for request in self.handler.requests(event):
             self.queue.add(request, priority=priority)

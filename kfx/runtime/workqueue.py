@@ -26,6 +26,9 @@ class Priority(IntEnum):
     LOW = -100
 
 
+NORMAL, LOW = Priority.NORMAL, Priority.LOW  # an enum's attribute costs a look-up in its class
+
+
 class QueueShutDown(Exception):
     """The queue gives out no more keys."""
 
@@ -72,6 +75,7 @@ class WorkQueue(Generic[T]):
         self._clock = clock
         # key -> when it became ready, oldest first; a key is in one of these or in _again, or in neither
         self._ready: dict[Priority, OrderedDict[T, float]] = {level: OrderedDict() for level in Priority}
+        self._normal, self._low = self._ready[NORMAL], self._ready[LOW]
         self._again: dict[T, Priority] = {}  # added while held
         self._held: dict[T, float] = {}  # key -> when get handed it out
         self._delayed: dict[T, _Delayed] = {}
@@ -79,6 +83,7 @@ class WorkQueue(Generic[T]):
         self._turns_before_aged = AGED_SHARE - 1
         self._closed = False
         self._metrics = metrics or RuntimeMetrics().queue(name)
+        self._adds = self._metrics.adds
         self._show(self._metrics)
 
     def __len__(self) -> int:
@@ -95,19 +100,19 @@ class WorkQueue(Generic[T]):
             oldest=max(self._ages(), default=0.0),
         )
 
-    def add(self, item: T, *, priority: Priority = Priority.NORMAL) -> None:
+    def add(self, item: T, *, priority: Priority = NORMAL) -> None:
         """Queue ``item``, unless it is queued already or the queue is shut down."""
         if self._closed:
             return
         if item in self._held:
             if item not in self._again:
-                self._metrics.adds.inc()
+                self._adds.value += 1
             self._again[item] = max(priority, self._again.get(item, priority))
-        elif item in self._ready[Priority.LOW]:
-            if priority is Priority.NORMAL:
-                self._ready[Priority.NORMAL][item] = self._ready[Priority.LOW].pop(item)
-        elif item not in self._ready[Priority.NORMAL]:
-            self._metrics.adds.inc()
+        elif item in self._low:
+            if priority is NORMAL:
+                self._normal[item] = self._low.pop(item)
+        elif item not in self._normal:
+            self._adds.value += 1
             self._make_ready(item, priority)
 
     def add_after(self, item: T, delay: float, *, priority: Priority = Priority.NORMAL) -> None:
@@ -186,7 +191,7 @@ class WorkQueue(Generic[T]):
         return item
 
     def _next_level(self, now: float) -> OrderedDict[T, float]:
-        normal, low = self._ready[Priority.NORMAL], self._ready[Priority.LOW]
+        normal, low = self._normal, self._low
         if not normal or not low:
             return normal or low
         if now - next(iter(low.values())) < AGED_AFTER:
@@ -199,7 +204,8 @@ class WorkQueue(Generic[T]):
 
     def _make_ready(self, item: T, priority: Priority) -> None:
         self._ready[priority][item] = self._clock()
-        self._wake_one()
+        if self._getters:
+            self._wake_one()
 
     def _release(self, item: T) -> None:
         self.add(item, priority=self._delayed.pop(item).priority)

@@ -15,6 +15,7 @@ from kfx.kube.client import Client
 from kfx.kube.credentials import Credentials
 from kfx.kube.transport import Transport
 from kfx.runtime.metrics import RuntimeMetrics
+from kfx.runtime.spans import Spans
 from kfx.store.observations import ObservationStore
 from tests.katib_objects import FAILURE, JOBS, SUCCESS
 from tests.serving import new_pair, write_pair
@@ -117,17 +118,17 @@ def condition(document: dict[str, Any], kind: str) -> dict[str, Any] | None:
 
 @asynccontextmanager
 async def working(
-    client: Client, credentials: Credentials, folder: Path, *flags: str
+    client: Client, credentials: Credentials, folder: Path, *flags: str, spans: Spans | None = None
 ) -> AsyncIterator[Platform]:
     """The process at work."""
     write_pair(folder, new_pair())
     stop = asyncio.Event()
     async with (
         ObservationStore.open(folder / "observations.db") as store,
-        Transport.open(credentials) as transport,
+        spans.transport(credentials) if spans else Transport.open(credentials) as transport,
         asyncio.TaskGroup() as group,
     ):
-        wiring = Wiring(settings(folder, *flags), credentials, transport, store)
+        wiring = Wiring(settings(folder, *flags), credentials, transport, store, spans=spans)
         group.create_task(wiring.manager().run(stop))
         try:
             yield Platform(client, store, wiring.metrics)

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client import generate_latest
 
 from hack.cluster.layout import Layout
@@ -24,6 +27,7 @@ from kfx.kube.credentials import Credentials, load_credentials
 from kfx.kube.errors import NotFound
 from kfx.kube.resource import Resource
 from kfx.runtime.events import EVENTS
+from kfx.runtime.spans import Spans
 from tests.cluster.katib import NAMESPACE, Platform, condition, manifest, words, working
 from tests.katib_objects import FAILURE, JOBS, SUCCESS
 
@@ -225,3 +229,22 @@ async def test_another_process_finishes_what_a_stopped_one_began(
         assert {t["metadata"]["name"] for t in await second.trials("moved")} == set(names)
         jobs = [j for j in await second.items(JOBS) if j["metadata"]["name"] in names]
         assert all(j["metadata"].get("deletionTimestamp") for j in jobs)
+
+
+async def test_each_request_of_a_reconcile_is_a_span_below_it(
+    client: Client, credentials: Credentials, tmp_path: Path
+) -> None:
+    memory = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(memory))
+    spans = Spans(provider.get_tracer("test"))
+    async with working(client, credentials, tmp_path, spans=spans) as platform:
+        await platform.client.create(Experiment.resource, manifest("traced"), namespace=NAMESPACE)
+        trials = await platform.running_trials("traced", 2)
+    found = memory.get_finished_spans()
+    reconciles = {span.context.span_id: span for span in found if span.name == "reconcile trial-controller"}
+    jobs = [span for span in found if span.name == "create jobs.batch"]
+    assert len(jobs) == 2
+    above = {reconciles[span.parent.span_id].attributes["name"] for span in jobs if span.parent}
+    assert above == set(trials)
+    assert {span.attributes["http.response.status_code"] for span in jobs} == {201}

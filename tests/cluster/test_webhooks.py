@@ -16,10 +16,11 @@ from kfx.algorithms import ALGORITHMS
 from kfx.apis.core import ConfigMap
 from kfx.apis.experiment import Experiment
 from kfx.apis.suggestion import Suggestion
-from kfx.apis.trial import Trial, compact
+from kfx.apis.trial import Trial
 from kfx.config import TRIAL_RESOURCES
 from kfx.controllers.jobs import parse_trial_resources
 from kfx.controllers.templates import TemplateReader
+from kfx.katib.compaction import compact
 from kfx.katib.injection import InjectionSettings
 from kfx.kube.client import Client
 from kfx.kube.credentials import load_credentials

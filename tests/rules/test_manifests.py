@@ -145,6 +145,22 @@ def test_secrets_can_be_read_by_name_and_in_one_namespace_only() -> None:
             assert rule["resourceNames"] == ["katib-webhook-cert"]
 
 
+def test_the_right_to_ask_who_scrapes_comes_with_secured_metrics_only() -> None:
+    reviews = {
+        "authentication.k8s.io/tokenreviews": {"create"},
+        "authorization.k8s.io/subjectaccessreviews": {"create"},
+    }
+    (own,) = documents("rbac/cluster_role.yaml")
+    assert reviews.keys().isdisjoint(_by_name(own["rules"]))
+    (reviewer,) = documents("components/metrics-auth/reviewer_role.yaml")
+    assert _by_name(reviewer["rules"]) == reviews
+    (binding,) = documents("components/metrics-auth/reviewer_role_binding.yaml")
+    assert binding["roleRef"]["name"] == reviewer["metadata"]["name"]
+    assert binding["subjects"] == documents("rbac/cluster_role_binding.yaml")[0]["subjects"]
+    (reader,) = documents("components/metrics-auth/reader_role.yaml")
+    assert reader["rules"] == [{"nonResourceURLs": ["/metrics"], "verbs": ["get"]}]
+
+
 def test_a_host_run_kfx_is_reached_at_every_port_of_its_services() -> None:
     services = [*documents("webhook/service.yaml"), *documents("run/db_manager_service.yaml")]
     slices = {

@@ -24,6 +24,13 @@ def test_help_loads_no_client_server_or_database() -> None:
     assert loaded.isdisjoint(_HEAVY)
 
 
+def test_spans_cost_nothing_where_nobody_asks_for_them() -> None:
+    loaded = _modules_after("import kfx.build, kfx.runtime.tracing")
+    assert "kfx.runtime.tracing" in loaded
+    assert "kfx.runtime.spans" not in loaded
+    assert {name for name in loaded if name.partition(".")[0] in {"opentelemetry", "requests"}} == set()
+
+
 def test_help_names_every_flag() -> None:
     shown = subprocess.run(
         [sys.executable, "-m", "kfx", "--help"],

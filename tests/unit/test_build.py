@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from kfx.apis.trial import Trial
 from kfx.build import WATCH_SILENCE, Wiring
@@ -15,11 +18,19 @@ from kfx.config import load_config
 from kfx.kube.credentials import Credentials
 from kfx.kube.resource import Resource
 from kfx.kube.transport import Transport
+from kfx.runtime.admission import AdmissionServer
+from kfx.runtime.certs import FileCertificates
 from kfx.runtime.debug import DebugServer
-from kfx.runtime.health import HealthServer
+from kfx.runtime.health import HealthServer, MetricsServer
 from kfx.runtime.leader import LeadershipLost
+from kfx.runtime.manager import Manager
+from kfx.runtime.pki import CertificateError
+from kfx.runtime.reconcile import Request
+from kfx.runtime.review import AdmissionRequest, InvalidRequest
+from kfx.runtime.spans import Spans
+from kfx.runtime.tls import dial, verifier_of
 from kfx.store.observations import ObservationStore
-from tests.serving import Answer, get, hearing
+from tests.serving import Answer, get, hearing, new_pair, write_pair
 
 pytestmark = pytest.mark.real_time
 
@@ -28,7 +39,11 @@ RBAC = Path(__file__).resolve().parents[2] / "config" / "rbac"
 
 @asynccontextmanager
 async def wired(
-    folder: Path, *flags: str, server: str = "http://127.0.0.1:1", stop: asyncio.Event | None = None
+    folder: Path,
+    *flags: str,
+    server: str = "http://127.0.0.1:1",
+    stop: asyncio.Event | None = None,
+    spans: Spans | None = None,
 ) -> AsyncIterator[Wiring]:
     credentials = Credentials(server)
     config = load_config([f"--cert-dir={folder}", *flags], {})
@@ -36,7 +51,7 @@ async def wired(
         ObservationStore.open(folder / "observations.db") as store,
         Transport.open(credentials) as transport,
     ):
-        yield Wiring(config, credentials, transport, store, stop)
+        yield Wiring(config, credentials, transport, store, stop, spans=spans)
 
 
 @pytest.fixture
@@ -158,6 +173,64 @@ async def test_debug_pages_know_every_controller_and_kind(tmp_path: Path, free_p
     found = [line.split()[0] for line in queues.body.decode().splitlines()]
     assert found == ["CONTROLLER", "experiment-controller", "suggestion-controller", "trial-controller"]
     assert b"\nexperiments.kubeflow.org " in caches.body
+
+
+def metrics_server(manager: Manager) -> MetricsServer:
+    (found,) = [each for each in manager._servers if isinstance(each, MetricsServer)]
+    return found
+
+
+async def test_metrics_are_open_to_all_unless_told_otherwise(tmp_path: Path) -> None:
+    async with wired(tmp_path) as wiring:
+        server = metrics_server(wiring.manager())
+    assert server._access is None
+    assert server._http is not None
+    assert server._http._tls is None
+
+
+async def test_secured_metrics_are_served_with_the_webhooks_certificate(
+    tmp_path: Path, free_port: int
+) -> None:
+    write_pair(tmp_path, pair := new_pair())
+    async with wired(tmp_path, f"--metrics-addr=127.0.0.1:{free_port}", "--metrics-secure") as wiring:
+        server = metrics_server(manager := wiring.manager())
+        (admission,) = [each for each in manager._servers if isinstance(each, AdmissionServer)]
+        async with server.serving(), admission._certificates.running():
+            assert await dial(("127.0.0.1", free_port), verifier_of(pair)) is None
+    assert server._access is not None
+
+
+async def test_secured_metrics_may_have_a_certificate_of_their_own(tmp_path: Path, free_port: int) -> None:
+    (own := tmp_path / "own").mkdir()
+    write_pair(own, pair := new_pair())
+    flags = (f"--metrics-addr=127.0.0.1:{free_port}", "--metrics-secure", f"--metrics-cert-dir={own}")
+    async with wired(tmp_path, *flags) as wiring:
+        server = metrics_server(manager := wiring.manager())
+        (certificates,) = [each for each in manager._background if isinstance(each, FileCertificates)]
+        async with certificates.running(), server.serving():
+            assert await dial(("127.0.0.1", free_port), verifier_of(pair)) is None
+    (own / "tls.key").unlink()
+    async with wired(tmp_path, *flags) as wiring:
+        (certificates,) = [e for e in wiring.manager()._background if isinstance(e, FileCertificates)]
+        with pytest.raises(CertificateError, match=r"--metrics-cert-dir .*tls\.key: No such file"):
+            async with certificates.running():
+                pass
+
+
+async def test_with_spans_every_reconciler_and_webhook_is_recorded(tmp_path: Path) -> None:
+    memory = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(memory))
+    async with wired(tmp_path, spans=Spans(provider.get_tracer("test"))) as wiring:
+        controllers = wiring.manager()._controllers
+        for controller in controllers:
+            await controller._reconciler.reconcile(Request("ns", "absent"))
+        paths = [handler.path for handler in wiring._handlers()]
+        with pytest.raises(InvalidRequest):
+            await wiring._handlers()[0].handle(AdmissionRequest())
+    names = [span.name for span in memory.get_finished_spans()]
+    assert names == [f"reconcile {each.name}" for each in controllers] + ["admission /mutate-experiment"]
+    assert paths == ["/mutate-experiment", "/validate-experiment", "/mutate-pod"]
 
 
 async def test_the_delay_of_the_flag_is_that_of_the_process(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from structlog.testing import capture_logs
 
 from kfx import __version__
@@ -17,6 +18,7 @@ from kfx.cli import _report, main
 from kfx.kube.credentials import CredentialsError, load_credentials
 from kfx.runtime.address import Address, AddressInUse
 from kfx.runtime.leader import LeadershipLost
+from tests.playback import answer, playing
 from tests.serving import new_pair, write_pair
 
 KUBECONFIG = """
@@ -92,6 +94,54 @@ def test_a_taken_port_is_status_1_and_names_the_flag(command: list[str], taken: 
     assert ended.returncode == 1
     assert f"cannot listen on :{taken} ({flag})" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+WITHOUT_OPENTELEMETRY = """
+import sys
+sys.modules["opentelemetry"] = None
+from kfx.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("by", ["--tracing-endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT"])
+def test_spans_without_their_packages_are_status_2_before_anything_is_begun(tmp_path: Path, by: str) -> None:
+    url, store = "http://127.0.0.1:1", tmp_path / "observations.db"
+    words = ["--sqlite-path", str(store), *([by, url] if by.startswith("--") else [])]
+    ended = subprocess.run(
+        [sys.executable, "-c", WITHOUT_OPENTELEMETRY, *words],
+        env={**os.environ, "KFX_FLAGS": "", **({} if by.startswith("--") else {by: url})},
+        capture_output=True, text=True, check=False, timeout=30,
+    )  # fmt: skip
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        f"{by}: spans need OpenTelemetry's packages, and opentelemetry.sdk is not installed: "
+        "pip install 'kfx[otel]'\n"
+    )
+    assert not store.exists()
+
+
+@pytest.mark.real_time
+async def test_spans_of_a_process_reach_the_collector_that_the_flag_names(command: list[str]) -> None:
+    async with playing(*[answer(b"")] * 100) as collector:
+        process = await asyncio.create_subprocess_exec(
+            *command, "--tracing-endpoint", collector.url, stderr=asyncio.subprocess.PIPE
+        )
+        assert process.stderr is not None
+        async for line in process.stderr:
+            if b"no connection to the API server" in line:
+                break
+        process.send_signal(signal.SIGTERM)
+        await process.stderr.read()
+        assert await process.wait() == 0
+    sent = [ExportTraceServiceRequest.FromString(request.body) for request in collector.requests]
+    spans = [
+        s for each in sent for of in each.resource_spans for scope in of.scope_spans for s in scope.spans
+    ]
+    told = {
+        (span.name, a.value.string_value) for span in spans for a in span.attributes if a.key == "error.type"
+    }
+    assert any(name.endswith(" experiments.kubeflow.org") for name, error in told if error == "Unreachable")
 
 
 def test_a_missing_kubeconfig_is_status_1_without_a_traceback(command: list[str]) -> None:

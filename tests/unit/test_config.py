@@ -213,3 +213,50 @@ def test_the_delay_of_the_shutdown_is_a_duration():
     assert load_config(["--shutdown-delay=1m5s"], {}).shutdown_delay == 65.0
     with pytest.raises(FlagError, match='"-5s" for flag --shutdown-delay: expected a duration'):
         load_config(["--shutdown-delay=-5s"], {})
+
+
+def test_metrics_are_plain_unless_a_flag_says_otherwise():
+    assert load_config([], {}).metrics_secure is False
+    config = load_config(["--metrics-secure", "--metrics-cert-dir=/certs"], {})
+    assert (config.metrics_secure, config.metrics_cert_dir) == (True, "/certs")
+
+
+def test_a_certificate_for_plain_metrics_is_a_mistake():
+    with pytest.raises(FlagError, match="--metrics-cert-dir is of no use without --metrics-secure"):
+        load_config(["--metrics-cert-dir=/certs"], {})
+
+
+COLLECTOR = "http://collector:4318"
+
+
+@pytest.mark.parametrize(
+    ("argv", "env", "asked_by"),
+    [
+        ([], {}, ""),
+        ([f"--tracing-endpoint={COLLECTOR}"], {}, "--tracing-endpoint"),
+        ([], {"OTEL_EXPORTER_OTLP_ENDPOINT": COLLECTOR}, "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        ([], {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": COLLECTOR}, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
+        ([], {"OTEL_EXPORTER_OTLP_ENDPOINT": COLLECTOR, "OTEL_TRACES_EXPORTER": "none"}, ""),
+        ([], {"OTEL_EXPORTER_OTLP_ENDPOINT": ""}, ""),
+        ([], {"OTEL_SERVICE_NAME": "kfx"}, ""),
+        ([f"--tracing-endpoint={COLLECTOR}"], {"OTEL_SDK_DISABLED": "true"}, ""),
+        ([f"--tracing-endpoint={COLLECTOR}"], {"OTEL_TRACES_EXPORTER": "none"}, "--tracing-endpoint"),
+    ],
+)
+def test_spans_are_asked_for_by_the_flag_or_by_opentelemetrys_variables(argv, env, asked_by):
+    assert load_config(argv, env).tracing_by == asked_by
+
+
+def test_a_protocol_that_is_not_spoken_is_refused_with_the_remedy():
+    env = {"OTEL_EXPORTER_OTLP_ENDPOINT": COLLECTOR, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
+    with pytest.raises(FlagError, match=r"^OTEL_EXPORTER_OTLP_PROTOCOL is 'grpc', .*HTTP port \(4318\)"):
+        load_config([], env)
+    assert load_config([f"--tracing-endpoint={COLLECTOR}"], env).tracing_endpoint == COLLECTOR
+
+
+@pytest.mark.parametrize(
+    "text", ["collector:4318", "http://", "ftp://c", "http://c:0", "http://c:port", "http://user:word@c", ""]
+)
+def test_a_collector_is_named_by_a_url_without_credentials(text):
+    with pytest.raises(FlagError, match="for flag --tracing-endpoint: "):
+        load_config([f"--tracing-endpoint={text}"], {})

@@ -5,6 +5,7 @@ from kfx.controllers.pods import PodObserver
 from kfx.katib.job_state import JobState, Phase
 from kfx.katib.trial import TrialSeen
 from kfx.kube.model import Condition, ObjectMeta
+from kfx.runtime.reconcile import Request
 from tests.katib_objects import JOBS, trial
 from tests.unit.controllers.parts import KEY, Seconds, pods_of
 
@@ -61,7 +62,7 @@ def test_trouble_of_a_pod_that_is_gone_is_not_held_against_the_next() -> None:
     observer = PodObserver(pods=pods, clock=clock, patience=60)
     observer.look(SEEN)
     clock.now += 59
-    pods.drop(KEY._replace(name="p"))
+    pods.drop(Request(KEY.namespace, "p"))
     observer.look(SEEN)
     pods.put(waiting("ErrImagePull"))
     clock.now += 59
@@ -92,5 +93,5 @@ def test_a_job_that_gets_no_pod_is_told_once_with_the_way_to_find_out() -> None:
     assert observer.look(seen) == seen
     pods.put(Pod(metadata=META))
     assert observer.look(seen) == seen
-    pods.drop(KEY._replace(name="p"))
+    pods.drop(Request(KEY.namespace, "p"))
     assert observer.look(seen).look_again == 60

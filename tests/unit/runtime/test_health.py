@@ -9,8 +9,9 @@ from kfx.runtime.address import AddressInUse, InvalidAddress
 from kfx.runtime.health import HealthServer, MetricsServer, ping, unless_stopping
 from kfx.runtime.loop_lag import LoopLag
 from kfx.runtime.metrics import RuntimeMetrics
+from kfx.runtime.tls import dial, load_pair, verifier_of
 from kfx.runtime.workqueue import WorkQueue
-from tests.serving import Answer, get
+from tests.serving import Answer, get, new_pair, read_answer
 
 pytestmark = pytest.mark.real_time
 HERE = "127.0.0.1:0"
@@ -132,6 +133,26 @@ async def test_metrics_in_both_forms() -> None:
     assert b"\nthings_total 3.0\n" in plain.body
     assert modern.headers["content-type"].startswith("application/openmetrics-text")
     assert modern.body.endswith(b"# EOF\n")
+
+
+async def test_a_scrape_is_a_get_and_nothing_else() -> None:
+    server = MetricsServer(HERE, CollectorRegistry())
+    async with server.serving():
+        assert server.bound is not None
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.bound[1])
+        writer.write(b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        assert (await read_answer(reader)).status == 405
+        writer.transport.abort()
+
+
+async def test_metrics_over_tls_are_for_those_who_speak_it() -> None:
+    pair = new_pair()
+    server = MetricsServer(HERE, CollectorRegistry(), tls=load_pair(pair))
+    async with server.serving():
+        assert server.bound is not None
+        assert await dial(server.bound, verifier_of(pair)) is None
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await get(server.bound[1], "/metrics")
 
 
 async def test_figures_of_work_in_hand_can_be_scraped() -> None:

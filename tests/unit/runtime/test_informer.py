@@ -122,10 +122,14 @@ def test_a_late_listener_is_told_of_all_there_is() -> None:
     assert [(e.old, e.obj.metadata.name, e.listed) for e in late] == [(None, "a", True), (None, "b", True)]
 
 
-def test_a_transform_decides_what_is_kept() -> None:
-    found, _ = informer(transform=lambda t: msgspec.structs.replace(t, spec=ThingSpec(group="kept")))
-    found._apply(Put(thing("a", 1, group="dropped")))
-    kept = found.store.get(KEY)
+async def test_a_transform_decides_what_is_kept() -> None:
+    page = Page("5", "", [raw("a", 1, group="dropped")])
+    server = Scripted(lists=[page], watches=[[FOREVER]])
+    found, _ = informer_watching(
+        server, transform=lambda t: msgspec.structs.replace(t, spec=ThingSpec(group="kept"))
+    )
+    async with following(found):
+        kept = found.store.get(KEY)
     assert kept is not None
     assert kept.spec.group == "kept"
     assert found.store.by_index("group", "dropped") == []

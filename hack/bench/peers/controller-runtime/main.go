@@ -2,6 +2,7 @@
 //
 //	peer echo KUBECONFIG WORKERS
 //	peer admission PORT CERTDIR
+//	peer trials KUBECONFIG RESULT
 //	peer load URL CAFILE BODYFILE CONNECTIONS SECONDS
 package main
 
@@ -15,7 +16,7 @@ import (
 
 func main() {
 	ctrl.SetLogger(zap.New())
-	commands := map[string]func([]string) error{"echo": echo, "admission": serve, "load": load}
+	commands := map[string]func([]string) error{"echo": echo, "admission": serve, "load": load, "trials": trials}
 	if err := commands[os.Args[1]](os.Args[2:]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
