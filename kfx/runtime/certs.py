@@ -217,6 +217,8 @@ class SelfSigned:
 
     async def _keep(self) -> None:
         if self._permitted is not None:
+            # nobody trusts it, but secured metrics can be read meanwhile
+            self._live.present(load_pair(self._issue(self._now())))
             await self._permitted()
         while True:
             try:
@@ -276,14 +278,17 @@ class SelfSigned:
         if self._wanted is not None and now < self._wanted.renew_at:
             return self._wanted
         before = self._wanted.authorities if self._wanted is not None else stored.authorities
-        fresh = issue(
+        fresh = self._issue(now)
+        return replace(fresh, authorities=(*fresh.authorities, *before[:1]))
+
+    def _issue(self, now: datetime) -> Pair:
+        return issue(
             self._identity.dns_names,
             self._identity.ip_addresses,
             now=now,
             common_name=self._identity.common_name,
             organization=self._identity.organization,
         )
-        return replace(fresh, authorities=(*fresh.authorities, *before[:1]))
 
     def _may_change_over(self, wanted: Pair, now: datetime, clock: float) -> bool:
         served = self._pair
