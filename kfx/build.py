@@ -1,12 +1,12 @@
 """Makes every part of the process and joins them; the only module that knows them all."""
 
 import asyncio
+import socket
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from kfx import __version__
@@ -19,6 +19,7 @@ from kfx.config import Config
 from kfx.controllers import indexes
 from kfx.controllers.experiment import ExperimentReconciler
 from kfx.controllers.failures import PREFIX, FailureReporter
+from kfx.controllers.foreign import ForeignController, Self, foreign_gauge
 from kfx.controllers.gauges import KATIB_COUNTERS, experiments_gauge, trials_gauge
 from kfx.controllers.job_finder import JobFinder
 from kfx.controllers.jobs import JobLister, parse_trial_resources
@@ -40,7 +41,7 @@ from kfx.runtime.access import AccessReviewer
 from kfx.runtime.address import InvalidAddress, ListenError
 from kfx.runtime.admission import AdmissionHandler, AdmissionServer
 from kfx.runtime.cache import Cache
-from kfx.runtime.certs import CertificateSource, FileCertificates, Identity, SelfSigned
+from kfx.runtime.certs import CertificateSource, FileCertificates, SelfSigned
 from kfx.runtime.controller import Controller
 from kfx.runtime.debug import DebugServer
 from kfx.runtime.events import EventRecorder
@@ -53,7 +54,7 @@ from kfx.runtime.loop_lag import LoopLag
 from kfx.runtime.manager import Manager, Server
 from kfx.runtime.metrics import RuntimeMetrics
 from kfx.runtime.pki import CertificateError
-from kfx.runtime.reconcile import Reconciler
+from kfx.runtime.reconcile import Reconciler, Request
 from kfx.runtime.store import Lister
 from kfx.runtime.tracing import recording_spans
 from kfx.runtime.writer import Writer
@@ -62,6 +63,7 @@ from kfx.services.grpc_server import GrpcServer
 from kfx.services.health import Health
 from kfx.store.errors import StoreError
 from kfx.store.observations import ObservationStore
+from kfx.webhooks.certificates import certificate_source
 from kfx.webhooks.config_reader import KatibConfigReader
 from kfx.webhooks.experiment_defaulter import ExperimentDefaulter
 from kfx.webhooks.experiment_validator import ExperimentValidator
@@ -74,9 +76,6 @@ if TYPE_CHECKING:
 AGENT = f"kfx/{__version__}"
 GRACE_PERIOD = 20.0  # seconds after --shutdown-delay for work in hand; the rest then closes within 10 s
 WATCH_SILENCE = 180.0  # seconds; bookmarks come every minute, and an idle watch is cut after 70 s
-SERVICE = "katib-controller"
-WEBHOOK_CONFIGURATION = "katib.kubeflow.org"
-CERTIFICATE_SECRET = "katib-webhook-cert"  # noqa: S105 — a name
 FORESEEN = (CredentialsError, StoreError, ListenError, InvalidAddress, CertificateError)
 """What keeps kfx from running until a person mends it; the text names the flag or file and the remedy."""
 EXPERIMENT, SUGGESTION, TRIAL = "experiment-controller", "suggestion-controller", "trial-controller"
@@ -92,6 +91,8 @@ async def serve(config: Config, stop: asyncio.Event) -> None:
     Raises what is in FORESEEN where it cannot start, LeadershipLost where another replica took over (each
     alone or in an ExceptionGroup), and TimeoutError where work in hand did not end in time.
     """
+    for warning in config.warnings:
+        log.warning("without effect", problem=warning)
     credentials = load_credentials(config.kubeconfig)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(ObservationStore.open(config.sqlite_path))
@@ -131,8 +132,10 @@ class Wiring:
         self._stop = stop or asyncio.Event()
         self._spans = spans
         self._loop_lag = LoopLag(self.metrics)
+        self._lease = _lease_of(config, credentials)
         self._reader = Client(transport, user_agent=AGENT, observe=self.metrics.observe_request)
-        self._elector = self._elect(credentials)
+        self._foreign = self._foreign_controller(credentials)
+        self._elector = self._elect()
         self._client = Client(
             transport, user_agent=AGENT, fence=self._elector.check, observe=self.metrics.observe_request
         )
@@ -156,26 +159,41 @@ class Wiring:
             cache=self._cache,
             elector=self._elector,
             controllers=controllers,
-            background=[self._loop_lag, *self._metrics_certificates, *self._recorders.values()],
+            background=[
+                self._loop_lag,
+                self._foreign,
+                *self._metrics_certificates,
+                *self._recorders.values(),
+            ],
+            after_sync=[self._foreign.gone],
             shutdown_delay=self._config.shutdown_delay,
             grace_period=GRACE_PERIOD,
         )
 
-    def _config_reader(self) -> KatibConfigReader:
-        core = self._config.core_namespace
-        return KatibConfigReader(
-            config_maps=self._cache.informer(
-                ConfigMap, namespace=core, field_selector=f"metadata.name={CONFIG_MAP}"
-            ),
-            core_namespace=core,
-            collector_image=self._config.collector_image,
+    def _foreign_controller(self, credentials: Credentials) -> ForeignController:
+        """A pod's host name is its own."""
+        namespace = credentials.own_namespace()
+        pod = Request(namespace, socket.gethostname()) if namespace else None
+        return ForeignController(
+            self._reader,
+            namespace=self._config.core_namespace,
+            own=Self(image=self._config.collector_image, pod=pod, lease=self._lease),
+            gauge=foreign_gauge(self.metrics.registry),
         )
 
-    def _elect(self, credentials: Credentials) -> AlwaysLeader | LeaderElector:
-        if not self._config.enable_leader_election:
+    def _config_reader(self) -> KatibConfigReader:
+        core = self._config.core_namespace
+        config_maps = self._cache.informer(
+            ConfigMap, namespace=core, field_selector=f"metadata.name={CONFIG_MAP}"
+        )
+        return KatibConfigReader(
+            config_maps=config_maps, core_namespace=core, collector_image=self._config.collector_image
+        )
+
+    def _elect(self) -> AlwaysLeader | LeaderElector:
+        if self._lease is None:
             return AlwaysLeader()
-        namespace = credentials.own_namespace() or self._config.core_namespace
-        lock = ApiLeaseLock(self._reader, namespace, self._config.leader_election_id)
+        lock = ApiLeaseLock(self._reader, self._lease.namespace, self._lease.name)
         return LeaderElector(lock, own_identity(), metrics=self.metrics)
 
     def _watch(self, experiment: Controller, suggestion: Controller, trial: Controller) -> None:
@@ -262,7 +280,13 @@ class Wiring:
         return self._recorders[component]
 
     def _servers(self, controllers: Sequence[Controller]) -> Sequence[Server]:
-        certificates = self._certificates()
+        certificates = certificate_source(
+            self._config,
+            self._reader,
+            metrics=self.metrics,
+            user_agent=f"{AGENT} certificates",
+            permitted=self._foreign.gone,
+        )
         admission = AdmissionServer(
             port=self._config.webhook_port,
             handlers=self._handlers(),
@@ -273,6 +297,7 @@ class Wiring:
             "readyz": unless_stopping(self._stop, admission.ready),
             "informers": self._informers_ready,
             "watches": self._watches_ready,
+            "foreign-controller": self._foreign.check,
         }
         if isinstance(certificates, SelfSigned):
             checks["certificates"] = certificates.ready
@@ -321,31 +346,12 @@ class Wiring:
             settings=InjectionSettings(
                 db_manager_address=self._config.db_manager_address,
                 collector_image=self._config.collector_image,
+                inject_security_context=self._config.webhook_inject_securitycontext,
             ),
             recorder=self._recorder(TRIAL),
         )
         handlers = (ExperimentDefaulter(), validator, injector)
         return handlers if self._spans is None else [self._spans.handler(each) for each in handlers]
-
-    def _certificates(self) -> CertificateSource:
-        """Files that are there win; else kfx issues its own and tells the webhooks whom to trust."""
-        folder = Path(self._config.cert_dir)
-        if all((folder / name).is_file() for name in ("tls.crt", "tls.key")):
-            return FileCertificates(folder, metrics=self.metrics)
-        namespace = self._config.core_namespace
-        host = f"{SERVICE}.{namespace}"
-        return SelfSigned(
-            self._reader,
-            namespace=namespace,
-            secret_name=CERTIFICATE_SECRET,
-            identity=Identity(
-                common_name="katib-ca",
-                organization="katib",
-                dns_names=(f"{host}.svc", f"{host}.svc.cluster.local", host, SERVICE),
-            ),
-            webhook_configurations=(WEBHOOK_CONFIGURATION,),
-            user_agent=f"{AGENT} certificates",
-        )
 
     def _informers_ready(self) -> str | None:
         return "; ".join(self._cache.unsynced()) or None
@@ -366,6 +372,12 @@ class Wiring:
         return ValidationContext(
             algorithms=tuple(ALGORITHMS), config=config, trial_resources=self._config.trial_resources
         )
+
+
+def _lease_of(config: Config, credentials: Credentials) -> Request | None:
+    if not config.enable_leader_election:
+        return None
+    return Request(credentials.own_namespace() or config.core_namespace, config.leader_election_id)
 
 
 def utc_now() -> str:

@@ -1,7 +1,7 @@
 """From the command line to an exit status.
 
-``kfx [flags]`` runs the controllers; ``kfx metrics-collector`` runs beside a training container. Nothing
-heavy is imported before the flags are known to be good.
+``kfx [flags]`` runs the controllers; ``kfx metrics-collector`` runs beside a training container,
+``kfx cert-generator`` once at installation. Nothing heavy is imported before the flags are known to be good.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from kfx.flags import FlagError, HelpRequested, usage
 
 COMMANDS = {
     "metrics-collector": "read a training container's metrics and report them",
+    "cert-generator": "issue the webhooks' certificate once, as a Job",
     "version": "print the version",
 }
 
@@ -30,6 +31,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from kfx import collector  # noqa: PLC0415 — the collector must not pay for the controllers
 
         return collector.main(words[1:])
+    if words[:1] == ["cert-generator"]:
+        from kfx import cert_command  # noqa: PLC0415
+
+        return cert_command.main(words[1:])
     if words[:1] == ["version"]:
         sys.stdout.write(f"kfx {__version__}\n")
         return 0

@@ -1,4 +1,4 @@
-"""What the process was told: flags over ``KFX_FLAGS`` over the katib-config file over defaults.
+"""What the process was told: flags over ``KFX_FLAGS`` over the file of ``--katib-config`` over defaults.
 
 Read once at the start into one frozen value; nothing else in kfx looks at the command line.
 """
@@ -6,16 +6,14 @@ Read once at the start into one frozen value; nothing else in kfx looks at the c
 import os
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import msgspec
-
 from kfx import __version__, flags
-from kfx.flags import Flag, FlagError
+from kfx.config_file import CertGenerator, InitConfig, read_init
+from kfx.flags import Flag, FlagError, HelpRequested
 from kfx.runtime.address import is_loopback
 
 TRIAL_RESOURCES = (
@@ -34,6 +32,7 @@ class Config:
     """Everything the process was told. Durations in seconds; addresses as ``host:port``, ``0`` for off.
 
     ``tracing_by``: the flag or variable that asks for spans, ``""`` for none.
+    ``warnings``: what was said and has no effect, to be logged once at the start.
     """
 
     metrics_addr: str
@@ -47,6 +46,9 @@ class Config:
     leader_election_id: str
     kubeconfig: str
     trial_resources: tuple[str, ...]
+    experiment_suggestion_name: str
+    enable_grpc_probe_in_suggestion: bool
+    webhook_inject_securitycontext: bool
     sqlite_path: str
     db_manager_addr: str
     collector_image: str
@@ -59,13 +61,16 @@ class Config:
     tracing_by: str
     core_namespace: str
     db_manager_address: str
+    cert_generator: CertGenerator
+    warnings: tuple[str, ...]
+
+
+_TRIAL_RESOURCE = re.compile(r"[A-Z][A-Za-z0-9]*\.[a-z0-9]+\.([a-z0-9]+([-.][a-z0-9]+)*)?")
 
 
 def parse_trial_resource(text: str) -> str:
     """``Kind.version.group``; Katib's format (``v1beta1.KatibConfig`` ``trialResources``)."""
-    kind, _, rest = text.partition(".")
-    version, dot, _ = rest.partition(".")
-    if not re.fullmatch(r"[A-Z][A-Za-z0-9]*", kind) or not version or not dot:
+    if not _TRIAL_RESOURCE.fullmatch(text):
         raise ValueError("expected Kind.version.group, such as Job.v1.batch")
     return text
 
@@ -109,8 +114,9 @@ FLAGS: tuple[Flag, ...] = (
     Flag("webhook-port", "port", 8443, "port of the admission webhooks (TLS)", flags.parse_port),
     Flag(
         "cert-dir", "directory", "/tmp/cert",  # noqa: S108 — Katib's place, a mounted Secret
-        "tls.crt and tls.key of the webhooks, used when both are there; else kfx issues its own",
-        flags.parse_text,
+        "tls.crt and tls.key of the webhooks, used when both are there and init.certGenerator of "
+        "--katib-config is not enabled; else kfx issues its own",
+        flags.parse_stated,
     ),
     Flag(
         "enable-leader-election", "bool", False,
@@ -118,7 +124,7 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "leader-election-id", "name", "3fbc96e9.katib.kubeflow.org",
-        "name of the Lease that the replicas share", flags.parse_text,
+        "name of the Lease that the replicas share", flags.parse_name,
     ),
     Flag("katib-config", "file", "", "a KatibConfig whose init part sets these defaults", flags.parse_text),
     Flag("kubeconfig", "file", "", "how to reach the API server, when not from inside it", flags.parse_text),
@@ -127,8 +133,22 @@ FLAGS: tuple[Flag, ...] = (
         "a kind of job that trials may run; repeat the flag for several", parse_trial_resource, repeated=True,
     ),
     Flag(
+        "experiment-suggestion-name", "name", "default",
+        "how an Experiment's Suggestion is made; there is one way only", flags.parse_text,
+    ),
+    Flag(
+        "enable-grpc-probe-in-suggestion", "bool", True,
+        "probe suggestion containers over gRPC; without effect while algorithms run inside kfx",
+        flags.parse_bool,
+    ),
+    Flag(
+        "webhook-inject-securitycontext", "bool", False,
+        "give the injected metrics collector the security context of the pod's first container",
+        flags.parse_bool,
+    ),
+    Flag(
         "sqlite-path", "file", "/var/lib/kfx/observations.db",
-        "where observations are kept; its folder is made", flags.parse_text,
+        "where observations are kept; its folder is made", flags.parse_stated,
     ),
     Flag(
         "db-manager-addr", "address", ":6789",
@@ -136,7 +156,7 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "collector-image", "image", f"ghcr.io/kubeflow/kfx:v{__version__}",
-        "image of the injected metrics collector, when katib-config names none", flags.parse_text,
+        "image of the injected metrics collector, when katib-config names none", flags.parse_stated,
     ),
     Flag(
         "metrics-wait", "duration", 120.0,
@@ -174,20 +194,51 @@ def load_config(argv: Sequence[str], environ: Mapping[str, str] | None = None) -
     """
     env = os.environ if environ is None else environ
     given = flags.parse_flags(FLAGS, argv)
-    inherited = flags.parse_flags(FLAGS, shlex.split(env.get("KFX_FLAGS", "")))
+    inherited = _inherited(env.get("KFX_FLAGS", ""))
     path = given.get("katib-config", inherited.get("katib-config", ""))
-    stated = {**(_read_file(path) if path else {}), **inherited, **given}
+    file = read_init(path, FLAGS) if path else InitConfig()
+    stated = {**file.values, **inherited, **given}
     values = {flag.name.replace("-", "_"): stated.get(flag.name, flag.default) for flag in FLAGS}
     del values["katib_config"]
     if values["metrics_cert_dir"] and not values["metrics_secure"]:
         raise FlagError("--metrics-cert-dir is of no use without --metrics-secure: give both or neither")
-    core = env.get("KATIB_CORE_NAMESPACE", "kubeflow")
+    core = _core_namespace(env)
     return Config(
         **values,
         tracing_by=_who_asks_for_spans(values["tracing_endpoint"], env),
         core_namespace=core,
         db_manager_address=_collectors_dial(env, core),
+        cert_generator=file.cert_generator,
+        warnings=(*file.warnings, *_without_effect(values)),
     )
+
+
+def _inherited(text: str) -> dict[str, Any]:
+    """The flags in KFX_FLAGS, split as a shell would. Raises FlagError."""
+    try:
+        return flags.parse_flags(FLAGS, shlex.split(text))
+    except ValueError as error:
+        raise FlagError(f'invalid value "{text}" for variable KFX_FLAGS: {error}') from None
+    except FlagError as error:
+        raise FlagError(f"{error} (in KFX_FLAGS)") from None
+    except HelpRequested:
+        raise FlagError("KFX_FLAGS holds -h, which belongs on the command line") from None
+
+
+def _without_effect(values: Mapping[str, Any]) -> Iterator[str]:
+    name = values["experiment_suggestion_name"]
+    if name not in ("", "default"):
+        yield f'--experiment-suggestion-name is "{name}": there is only "default", which is used'
+    if not values["enable_grpc_probe_in_suggestion"]:
+        yield "--enable-grpc-probe-in-suggestion=false has no effect: algorithms run inside kfx, unprobed"
+
+
+def _core_namespace(env: Mapping[str, str]) -> str:
+    """Where katib-config and the certificate are. Unlike Katib, kfx names an empty variable at once."""
+    name = env.get("KATIB_CORE_NAMESPACE", "kubeflow")
+    if not flags.DNS_LABEL.fullmatch(name):
+        raise FlagError(f'invalid value "{name}" for variable KATIB_CORE_NAMESPACE: expected a namespace')
+    return name
 
 
 def _who_asks_for_spans(endpoint: str, env: Mapping[str, str]) -> str:
@@ -215,51 +266,3 @@ def _collectors_dial(env: Mapping[str, str], core: str) -> str:
     namespace = env.get("KATIB_DB_MANAGER_SERVICE_NAMESPACE", core)
     port = env.get("KATIB_DB_MANAGER_SERVICE_PORT", "6789")
     return f"{host}.{namespace}:{port}" if namespace else f"{host}:{port}"
-
-
-_FILE_KEYS = {
-    "metricsAddr": "metrics-addr",
-    "healthzAddr": "healthz-addr",
-    "webhookPort": "webhook-port",
-    "enableLeaderElection": "enable-leader-election",
-    "leaderElectionID": "leader-election-id",
-    "trialResources": "trial-resources",
-}
-
-
-def _read_file(path: str) -> dict[str, Any]:
-    """The ``init.controller`` part of a KatibConfig file, by flag name."""
-    try:
-        document = msgspec.yaml.decode(Path(path).read_bytes())
-    except (OSError, msgspec.DecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise FlagError(f'invalid value "{path}" for flag --katib-config: {reason}') from None
-    part: Any = document
-    for key in ("init", "controller"):
-        part = (part or {}).get(key) if isinstance(part, dict | None) else part
-    if not isinstance(part, dict | None):
-        raise FlagError(f'invalid value "{path}" for flag --katib-config: init.controller is not a mapping')
-    return _by_flag(path, part or {})
-
-
-def _by_flag(path: str, part: Mapping[str, Any]) -> dict[str, Any]:
-    known = {flag.name: flag for flag in FLAGS}
-    found: dict[str, Any] = {}
-    for key, name in _FILE_KEYS.items():
-        value = part.get(key)
-        if value in (None, "", []):
-            continue
-        flag = known[name]
-        texts = [str(v).lower() if isinstance(v, bool) else str(v) for v in _as_list(value)]
-        try:
-            values = tuple(flag.parse(text) for text in texts)
-        except ValueError as error:
-            raise FlagError(
-                f'invalid value "{path}" for flag --katib-config: init.controller.{key} is "{value}": {error}'
-            ) from None
-        found[name] = values if flag.repeated else values[0]
-    return found
-
-
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]

@@ -14,6 +14,10 @@ _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 
+DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+DNS_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+"""Names of objects (RFC 1123): those of Namespaces and Services have the first form, others the second."""
+
 
 class FlagError(Exception):
     """The command line cannot be understood; the text says which flag and why."""
@@ -40,6 +44,20 @@ class Flag:
 
 def parse_text(text: str) -> str:
     """Any text."""
+    return text
+
+
+def parse_stated(text: str) -> str:
+    """Any text but none."""
+    if not text.strip():
+        raise ValueError("expected a value; leave the flag out for its default")
+    return text
+
+
+def parse_name(text: str) -> str:
+    """The name of an object in Kubernetes."""
+    if not DNS_NAME.fullmatch(text):
+        raise ValueError("expected a name of lower-case letters, digits, - and .")
     return text
 
 

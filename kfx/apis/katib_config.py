@@ -16,13 +16,41 @@ class ResourceRequirements(Model, kw_only=True):
     limits: Mapping[str, str | int | float] | None = None
 
 
+Objects = tuple[Mapping[str, Any], ...]
+
+
 class SuggestionEntry(Model, kw_only=True):
-    """One of ``runtime.suggestions``, as far as an embedded algorithm needs it: whether it has an image."""
+    """One of ``runtime.suggestions``: a core/v1 Container, inlined, and what surrounds it."""
 
     algorithm_name: str = ""
+    service_account_name: str = ""
+    volume_mount_path: str = ""
+    persistent_volume_claim_spec: Mapping[str, Any] | None = None
+    persistent_volume_spec: Mapping[str, Any] | None = None
+    persistent_volume_labels: Mapping[str, str] | None = None
+
+    name: str = ""
     image: str = ""
     image_pull_policy: str = ""
     resources: ResourceRequirements = ResourceRequirements()
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    working_dir: str = ""
+    env: Objects = ()
+    env_from: Objects = ()
+    ports: Objects = ()
+    volume_mounts: Objects = ()
+    volume_devices: Objects = ()
+    liveness_probe: Mapping[str, Any] | None = None
+    readiness_probe: Mapping[str, Any] | None = None
+    startup_probe: Mapping[str, Any] | None = None
+    lifecycle: Mapping[str, Any] | None = None
+    security_context: Mapping[str, Any] | None = None
+    termination_message_path: str = ""
+    termination_message_policy: str = ""
+    stdin: bool = False
+    stdin_once: bool = False
+    tty: bool = False
 
 
 class EarlyStoppingEntry(Model, kw_only=True):

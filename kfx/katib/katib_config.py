@@ -6,6 +6,7 @@ name is answered by kfx's own tables (:func:`with_built_ins`); an entry that is 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ from kfx.apis.katib_config import (
     KatibConfigFile,
     MetricsCollectorEntry,
     ResourceRequirements,
+    RuntimeSection,
     SuggestionEntry,
 )
 from kfx.katib.document import DocumentError, parse_value
@@ -31,12 +33,10 @@ BUILT_IN_COLLECTORS = ("StdOut", "File")
 _DEFAULT_REQUESTS = {"cpu": "50m", "memory": "10Mi", "ephemeral-storage": "500Mi"}
 _DEFAULT_LIMITS = {"cpu": "500m", "memory": "100Mi", "ephemeral-storage": "5Gi"}
 _PULL_POLICIES = ("Always", "IfNotPresent", "Never")
-_OLD_KEYS = {
-    "metrics-collector-sidecar": ("metricsCollectors", "kind"),
-    "suggestion": ("suggestions", "algorithmName"),
-    "early-stopping": ("earlyStoppings", "algorithmName"),
-}
+_VOLUME_MOUNT_PATH = "/opt/katib/data"
+_OLD_KEYS = ("metrics-collector-sidecar", "suggestion", "early-stopping")
 
+T = TypeVar("T")
 Entry = TypeVar("Entry", SuggestionEntry, EarlyStoppingEntry, MetricsCollectorEntry)
 
 
@@ -80,12 +80,14 @@ def parse_runtime_config(data: Mapping[str, str]) -> RuntimeConfig:
 
     Of two entries of one name the last counts. Raises :class:`KatibConfigError`.
     """
-    found = _parse_new(data[CONFIG_KEY]) if CONFIG_KEY in data else _parse_old(data)
-    runtime = found.runtime
+    runtime = _parse_new(data[CONFIG_KEY]).runtime if CONFIG_KEY in data else _parse_old(data)
+    suggestions = [_with_volume(_defaulted(entry)) for entry in runtime.suggestions]
+    early_stoppings = [_defaulted(entry) for entry in runtime.early_stoppings]
+    collectors = [_defaulted(entry) for entry in runtime.metrics_collectors]
     return RuntimeConfig(
-        suggestions={entry.algorithm_name: _defaulted(entry) for entry in runtime.suggestions},
-        early_stoppings={entry.algorithm_name: _defaulted(entry) for entry in runtime.early_stoppings},
-        metrics_collectors={entry.kind: _defaulted(entry) for entry in runtime.metrics_collectors},
+        suggestions={entry.algorithm_name: entry for entry in suggestions},
+        early_stoppings={entry.algorithm_name: entry for entry in early_stoppings},
+        metrics_collectors={entry.kind: entry for entry in collectors},
     )
 
 
@@ -101,40 +103,72 @@ def with_built_ins(config: RuntimeConfig, *, collector_image: str) -> RuntimeCon
 def default_resources(given: ResourceRequirements) -> ResourceRequirements:
     """Katib's defaults for cpu, memory and ephemeral storage; a negative quantity removes its entry.
 
-    A request above a limit that is only our default raises that limit. Raises :class:`KatibConfigError`.
+    A request above a limit that is only our default raises that limit. Raises
+    :class:`kfx.katib.quantity.QuantityError`, naming the quantity.
     """
-    requests = _with_defaults(given.requests or {}, _DEFAULT_REQUESTS)
-    limits = _with_defaults(given.limits or {}, _DEFAULT_LIMITS)
+    requests = _with_defaults("requests", given.requests or {}, _DEFAULT_REQUESTS)
+    limits = _with_defaults("limits", given.limits or {}, _DEFAULT_LIMITS)
     stated = given.limits or {}
     for name in _DEFAULT_LIMITS:
-        ours = name in limits and (name not in stated or _quantity(stated[name]) == 0)
-        if ours and name in requests and _quantity(requests[name]) > _quantity(limits[name]):
+        ours = name in limits and (name not in stated or parse_quantity(stated[name]) == 0)
+        if ours and name in requests and parse_quantity(requests[name]) > parse_quantity(limits[name]):
             limits[name] = requests[name]
     return ResourceRequirements(requests=requests, limits=limits)
 
 
-def _with_defaults(given: Mapping[str, Any], defaults: Mapping[str, str]) -> dict[str, Any]:
+def _with_defaults(part: str, given: Mapping[str, Any], defaults: Mapping[str, str]) -> dict[str, Any]:
     found = dict(given)
+    amounts = {name: _amount(f"resources.{part}.{name}", value) for name, value in given.items()}
     for name, default in defaults.items():
-        value = _quantity(given[name]) if name in given else 0
-        if value == 0:
+        amount = amounts.get(name, 0)
+        if amount == 0:
             found[name] = default
-        elif value < 0:
+        elif amount < 0:
             del found[name]
     return found
 
 
-def _quantity(value: Any) -> Any:
+def _amount(place: str, value: Any) -> Fraction:
     try:
         return parse_quantity(value)
     except QuantityError as error:
-        raise KatibConfigError(f"failed to decode ConfigMap {CONFIG_MAP}: {error}") from error
+        raise QuantityError(f"{place}: {error}") from None
 
 
 def _defaulted(entry: Entry) -> Entry:
     policy = entry.image_pull_policy if entry.image_pull_policy in _PULL_POLICIES else "IfNotPresent"
+    try:
+        resources = default_resources(entry.resources)
+    except QuantityError as error:
+        raise KatibConfigError(
+            f"failed to decode ConfigMap {CONFIG_MAP}: {_subject(entry)}: {error}"
+        ) from error
+    return msgspec.structs.replace(entry, image_pull_policy=policy, resources=resources)
+
+
+def _subject(entry: Entry) -> str:
+    if isinstance(entry, MetricsCollectorEntry):
+        return f"metrics collector kind {entry.kind}"
+    return f"algorithm name {entry.algorithm_name}"
+
+
+def _with_volume(entry: SuggestionEntry) -> SuggestionEntry:
+    """Katib's defaults of a suggestion's volume (``setSuggestionConfigs``); no PV stays none."""
+    claim = dict(entry.persistent_volume_claim_spec or {})
+    modes, resources = claim.get("accessModes") or [], claim.get("resources") or {}
+    if not isinstance(modes, list) or not isinstance(resources, Mapping):
+        raise KatibConfigError(
+            f"failed to decode ConfigMap {CONFIG_MAP}: {_subject(entry)}: persistentVolumeClaimSpec: "
+            "write a list for accessModes and an object for resources"
+        )
+    requests = resources.get("requests") or {"storage": "1Gi"}
+    claim |= {"accessModes": modes or ["ReadWriteOnce"], "resources": {**resources, "requests": requests}}
+    volume = entry.persistent_volume_spec
     return msgspec.structs.replace(
-        entry, image_pull_policy=policy, resources=default_resources(entry.resources)
+        entry,
+        volume_mount_path=entry.volume_mount_path or _VOLUME_MOUNT_PATH,
+        persistent_volume_claim_spec=claim,
+        persistent_volume_spec={**volume, "persistentVolumeReclaimPolicy": "Delete"} if volume else volume,
     )
 
 
@@ -150,8 +184,8 @@ def _found(entries: Mapping[str, Entry], name: str, missing: str, subject: str) 
 
 
 def _parse_new(text: str) -> KatibConfigFile:
-    found = _convert(_parsed(text, CONFIG_KEY) or {})
-    if (found.api_version, found.kind) != (API_VERSION, KIND):
+    found = _convert(_parsed(text, CONFIG_KEY) or {}, KatibConfigFile, CONFIG_KEY)
+    if (found.api_version or API_VERSION, found.kind or KIND) != (API_VERSION, KIND):
         raise KatibConfigError(
             f"failed to decode {CONFIG_KEY} in ConfigMap {CONFIG_MAP}: no kind {found.kind!r} is registered "
             f"for version {found.api_version!r}; write apiVersion: {API_VERSION}, kind: {KIND}"
@@ -159,23 +193,30 @@ def _parse_new(text: str) -> KatibConfigFile:
     return found
 
 
-def _parse_old(data: Mapping[str, str]) -> KatibConfigFile:
+def _parse_old(data: Mapping[str, str]) -> RuntimeSection:
     if not any(key in data for key in _OLD_KEYS):
         raise KatibConfigError(
             f"failed to find {CONFIG_KEY} in ConfigMap: {CONFIG_MAP}; add the key, or delete the ConfigMap "
             "to use what is built in"
         )
-    runtime: dict[str, Any] = {}
-    for key, (section, name) in _OLD_KEYS.items():
-        entries = _parsed(data.get(key, ""), key) or {}
-        if not isinstance(entries, Mapping):
-            raise KatibConfigError(f"failed to decode {key} in ConfigMap {CONFIG_MAP}: write an object")
-        runtime[section] = [_named(entry, name, title) for title, entry in entries.items()]
-    return _convert({"runtime": runtime})
+    collectors = _old_entries(data, "metrics-collector-sidecar", MetricsCollectorEntry)
+    suggestions = _old_entries(data, "suggestion", SuggestionEntry)
+    early_stoppings = _old_entries(data, "early-stopping", EarlyStoppingEntry)
+    return RuntimeSection(
+        metrics_collectors=tuple(msgspec.structs.replace(e, kind=name) for name, e in collectors),
+        suggestions=tuple(msgspec.structs.replace(e, algorithm_name=name) for name, e in suggestions),
+        early_stoppings=tuple(msgspec.structs.replace(e, algorithm_name=name) for name, e in early_stoppings),
+    )
 
 
-def _named(entry: Any, field: str, name: str) -> Any:
-    return {**entry, field: name} if isinstance(entry, Mapping) else entry
+def _old_entries(data: Mapping[str, str], key: str, kind: type[T]) -> list[tuple[str, T]]:
+    found = _parsed(data.get(key, ""), key) or {}
+    if not isinstance(found, Mapping):
+        raise KatibConfigError(f"failed to decode {key} in ConfigMap {CONFIG_MAP}: write an object")
+    return [
+        (name, _convert({} if entry is None else entry, kind, f"{key} ({name})"))
+        for name, entry in found.items()
+    ]
 
 
 def _parsed(text: str, key: str) -> Any:
@@ -185,11 +226,11 @@ def _parsed(text: str, key: str) -> Any:
         raise KatibConfigError(f"failed to decode {key} in ConfigMap {CONFIG_MAP}: {error}") from error
 
 
-def _convert(document: Any) -> KatibConfigFile:
+def _convert(document: Any, kind: type[T], key: str) -> T:
     try:
         plain = drop_nulls(document) if isinstance(document, Mapping) else document
-        return msgspec.convert(plain, KatibConfigFile, strict=True)
+        return msgspec.convert(plain, kind, strict=True)
     except msgspec.ValidationError as error:
         raise KatibConfigError(
-            f"failed to decode {CONFIG_KEY} in ConfigMap {CONFIG_MAP}: {error}; correct the field"
+            f"failed to decode {key} in ConfigMap {CONFIG_MAP}: {error}; correct the field"
         ) from error

@@ -132,8 +132,9 @@ class Selection:
 def select_context(files: Iterable[Path]) -> Selection:
     """The current context of the merged files; raises :class:`CredentialsError`."""
     merged = _Merged()
-    known = [str(file) for file in files if merged.add(file)]
-    where = ", ".join(known) or "no kubeconfig file"
+    read = {str(file): merged.add(file) for file in files}
+    # where all are empty, all are named
+    where = ", ".join([file for file, holds in read.items() if holds] or read) or "no kubeconfig file"
     if merged.current is None:
         raise CredentialsError(f"{where}: current-context: not set; run kubectl config use-context NAME")
     context = merged.find("contexts", merged.current.name, f"{merged.current.file}: current-context")

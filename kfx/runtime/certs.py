@@ -6,7 +6,7 @@ still present it.
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -20,6 +20,7 @@ from kfx.runtime.cert_store import BundleInjector, Outrun, SecretStore, Stored, 
 from kfx.runtime.log import get_logger
 from kfx.runtime.metrics import RuntimeMetrics
 from kfx.runtime.pki import SKEW, CertificateError, Pair, issue, read_pair
+from kfx.runtime.reconcile import Request
 from kfx.runtime.tls import LiveContext, Verifier, load_pair, verifier_of
 
 POLL_INTERVAL = 5.0
@@ -144,12 +145,16 @@ class FileCertificates:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What issued certificates say: the authority's names, and those the server is called by."""
+    """What issued certificates say: the authority's names, and those the server is called by.
+
+    ``required``: the names a stored certificate must speak for to be kept; all of them by default.
+    """
 
     common_name: str
     organization: str
     dns_names: Sequence[str]
     ip_addresses: Sequence[str] = ()
+    required: Sequence[str] = ()
 
 
 class SelfSigned:
@@ -159,27 +164,29 @@ class SelfSigned:
     memory, which does for one replica. At two thirds of its life a pair is renewed under a new authority:
     the bundles hold both for an hour, and a replica changes over only when the bundles have settled.
     ``webhook_configurations``: names, looked for as mutating and as validating ones; absent is no error.
+    ``permitted`` is awaited before the first read or write: where somebody else may still serve them.
     """
 
     def __init__(
         self,
         client: Client,
         *,
-        namespace: str,
-        secret_name: str,
+        secret: Request,
         identity: Identity,
         webhook_configurations: Sequence[str],
         user_agent: str = "certificates",
         now: Callable[[], datetime] = utcnow,
         settle_time: float = SETTLE_TIME,
+        permitted: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         unfenced = client.without_fence(user_agent)
         self._identity = identity
-        names = [*identity.dns_names, *identity.ip_addresses]
-        self._store = SecretStore(unfenced, namespace=namespace, name=secret_name, names=names)
+        names = identity.required or [*identity.dns_names, *identity.ip_addresses]
+        self._store = SecretStore(unfenced, namespace=secret.namespace, name=secret.name, names=names)
         self._injector = BundleInjector(unfenced, webhook_configurations)
         self._now = now
         self._settle_time = settle_time
+        self._permitted = permitted
         self._live = LiveContext()
         self._verifier: Verifier | None = None
         self._pair: Pair | None = None
@@ -209,6 +216,10 @@ class SelfSigned:
                 keeping.cancel()
 
     async def _keep(self) -> None:
+        if self._permitted is not None:
+            # nobody trusts it, but secured metrics can be read meanwhile
+            self._live.present(load_pair(self._issue(self._now())))
+            await self._permitted()
         while True:
             try:
                 await self._sync()
@@ -267,14 +278,17 @@ class SelfSigned:
         if self._wanted is not None and now < self._wanted.renew_at:
             return self._wanted
         before = self._wanted.authorities if self._wanted is not None else stored.authorities
-        fresh = issue(
+        fresh = self._issue(now)
+        return replace(fresh, authorities=(*fresh.authorities, *before[:1]))
+
+    def _issue(self, now: datetime) -> Pair:
+        return issue(
             self._identity.dns_names,
             self._identity.ip_addresses,
             now=now,
             common_name=self._identity.common_name,
             organization=self._identity.organization,
         )
-        return replace(fresh, authorities=(*fresh.authorities, *before[:1]))
 
     def _may_change_over(self, wanted: Pair, now: datetime, clock: float) -> bool:
         served = self._pair

@@ -1,6 +1,7 @@
 """Certificates as values: issued here, or read and judged. No file, no network."""
 
 import ipaddress
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,6 +11,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 SKEW = timedelta(hours=1)
@@ -200,7 +202,10 @@ def _signed(leaf: x509.Certificate, authority: x509.Certificate) -> bool:
 
 def _certificates(pem: bytes, what: str) -> list[x509.Certificate]:
     try:
-        return x509.load_pem_x509_certificates(pem)
+        with warnings.catch_warnings():
+            # the authority that cert-controller makes for Katib has the serial number 0
+            warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+            return x509.load_pem_x509_certificates(pem)
     except ValueError:
         raise CertificateError(f"the {what} is not PEM, or is cut short") from None
 

@@ -9,8 +9,11 @@ from kfx.katib.katib_config import (
     parse_runtime_config,
     with_built_ins,
 )
+from kfx.runtime.log import get_logger
 from kfx.runtime.reconcile import Request
 from kfx.runtime.store import Lister
+
+log = get_logger("katib-config")
 
 
 class KatibConfigReader:
@@ -39,5 +42,6 @@ class KatibConfigReader:
         try:
             parsed = parse_runtime_config(config_map.data or {})
         except KatibConfigError as error:
+            log.warning("katib-config cannot be used; correct it", error=str(error))
             return str(error)
         return with_built_ins(parsed, collector_image=self._collector_image)

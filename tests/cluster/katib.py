@@ -23,16 +23,20 @@ from tests.serving import new_pair, write_pair
 NAMESPACE = "default"
 
 
-def settings(folder: Path) -> Config:
-    """As the process is started, with short patience, a webhook port of its own and no other server."""
+def settings(folder: Path, *more: str) -> Config:
+    """As the process is started, with short patience, a webhook port of its own and no other server.
+
+    ``more`` flags win over these.
+    """
     flags = {
         "metrics-addr": "0", "healthz-addr": "0", "db-manager-addr": "0",
         "cert-dir": str(folder), "sqlite-path": str(folder / "observations.db"),
         "metrics-wait": "2s", "image-wait": "2s",
     }  # fmt: skip
     kinds = [f"--trial-resources={kind}" for kind in ("Job.v1.batch", "TFJob.v1.kubeflow.org")]
-    config = load_config([f"--{name}={value}" for name, value in flags.items()] + kinds, {})
-    return replace(config, webhook_port=0)
+    config = load_config([f"--{name}={value}" for name, value in flags.items()] + kinds + list(more), {})
+    stated = any(flag.startswith("--webhook-port=") for flag in more)
+    return config if stated else replace(config, webhook_port=0)
 
 
 class Platform:
@@ -114,7 +118,7 @@ def condition(document: dict[str, Any], kind: str) -> dict[str, Any] | None:
 
 @asynccontextmanager
 async def working(
-    client: Client, credentials: Credentials, folder: Path, *, spans: Spans | None = None
+    client: Client, credentials: Credentials, folder: Path, *flags: str, spans: Spans | None = None
 ) -> AsyncIterator[Platform]:
     """The process at work."""
     write_pair(folder, new_pair())
@@ -124,7 +128,7 @@ async def working(
         spans.transport(credentials) if spans else Transport.open(credentials) as transport,
         asyncio.TaskGroup() as group,
     ):
-        wiring = Wiring(settings(folder), credentials, transport, store, spans=spans)
+        wiring = Wiring(settings(folder, *flags), credentials, transport, store, spans=spans)
         group.create_task(wiring.manager().run(stop))
         try:
             yield Platform(client, store, wiring.metrics)

@@ -23,6 +23,7 @@ from kfx.runtime.cert_store import SECRETS, WEBHOOK_CONFIGURATIONS
 from kfx.runtime.certs import Identity, SelfSigned
 from kfx.runtime.metrics import RuntimeMetrics
 from kfx.runtime.pki import Pair
+from kfx.runtime.reconcile import Request
 from tests.serving import NAME, Answering, new_pair
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
@@ -66,8 +67,7 @@ async def remove(client: Client, resource: Resource, namespace: str, name: str) 
 def source(client: Client, *, settle_time: float = 0.5) -> SelfSigned:
     return SelfSigned(
         client,
-        namespace="default",
-        secret_name=SECRET,
+        secret=Request("default", SECRET),
         identity=Identity(
             common_name="test-ca", organization="test", dns_names=[NAME], ip_addresses=["127.0.0.1"]
         ),

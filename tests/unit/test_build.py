@@ -19,7 +19,7 @@ from kfx.kube.credentials import Credentials
 from kfx.kube.resource import Resource
 from kfx.kube.transport import Transport
 from kfx.runtime.admission import AdmissionServer
-from kfx.runtime.certs import FileCertificates, SelfSigned
+from kfx.runtime.certs import FileCertificates
 from kfx.runtime.debug import DebugServer
 from kfx.runtime.health import HealthServer, MetricsServer
 from kfx.runtime.leader import LeadershipLost
@@ -108,15 +108,6 @@ async def test_without_election_this_process_leads(tmp_path: Path) -> None:
         wiring._elector.check()
 
 
-async def test_a_pair_in_the_folder_is_used_and_half_a_pair_is_not(tmp_path: Path) -> None:
-    async with wired(tmp_path) as wiring:
-        assert isinstance(wiring._certificates(), SelfSigned)
-        write_pair(tmp_path, new_pair())
-        assert isinstance(wiring._certificates(), FileCertificates)
-        (tmp_path / "tls.key").unlink()
-        assert isinstance(wiring._certificates(), SelfSigned)
-
-
 async def test_it_is_not_ready_before_its_informers_and_says_which(tmp_path: Path) -> None:
     async with wired(tmp_path) as wiring:
         wiring.manager()
@@ -140,7 +131,7 @@ async def test_readiness_and_liveness_name_their_checks(tmp_path: Path, free_por
     async with wired(tmp_path, ON_A_FREE_PORT.format(free_port)) as wiring:
         ready, alive = await probed(wiring, "/readyz", "/healthz?verbose")
     names = [line.split()[0] for line in ready.body.decode().splitlines()[:-1]]
-    assert names == ["[-]readyz", "[-]informers", "[+]watches", "[-]certificates"]
+    assert names == ["[-]readyz", "[-]informers", "[+]watches", "[-]foreign-controller", "[-]certificates"]
     assert alive.body == b"[+]healthz ok\n[+]loop ok\nhealthz check passed\n"
 
 

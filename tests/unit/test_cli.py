@@ -15,10 +15,11 @@ from structlog.testing import capture_logs
 
 from kfx import __version__
 from kfx.cli import _report, main
-from kfx.kube.credentials import CredentialsError
+from kfx.kube.credentials import CredentialsError, load_credentials
 from kfx.runtime.address import Address, AddressInUse
 from kfx.runtime.leader import LeadershipLost
 from tests.playback import answer, playing
+from tests.serving import new_pair, write_pair
 
 KUBECONFIG = """
 apiVersion: v1
@@ -77,7 +78,16 @@ def test_a_wrong_command_line_is_status_2_with_reason_and_usage(
     assert usage.startswith("Usage: kfx")
 
 
-@pytest.mark.parametrize("flag", ["--webhook-port", "--healthz-addr"])
+def test_a_variable_with_unbalanced_quotes_is_status_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KFX_FLAGS", "--log-level='debug")
+    assert main([]) == 2
+    reason = capsys.readouterr().err.splitlines()[0]
+    assert reason == """invalid value "--log-level='debug" for variable KFX_FLAGS: No closing quotation"""
+
+
+@pytest.mark.parametrize("flag", ["--webhook-port", "--healthz-addr", "--metrics-addr", "--db-manager-addr"])
 def test_a_taken_port_is_status_1_and_names_the_flag(command: list[str], taken: int, flag: str) -> None:
     value = str(taken) if flag == "--webhook-port" else f":{taken}"
     ended = subprocess.run([*command, flag, value], capture_output=True, text=True, check=False, timeout=30)
@@ -141,6 +151,45 @@ def test_a_missing_kubeconfig_is_status_1_without_a_traceback(command: list[str]
     assert ended.returncode == 1
     assert "/nope: there is no such kubeconfig; correct --kubeconfig" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "current-context: not set; run kubectl config use-context NAME"),
+        ("apiVersion: v1\nkind: Config\n", "current-context: not set; run kubectl config use-context NAME"),
+        ("clusters:\n\t- {}\n", "not YAML in line 2; it must be a kubeconfig"),
+        ("words", "not a kubeconfig; it must be a mapping with clusters and contexts"),
+        (KUBECONFIG.replace("http://127.0.0.1:1", "nowhere"), "'nowhere' is no URL of an API server"),
+    ],
+)
+def test_a_kubeconfig_that_is_none_is_named_with_the_remedy(tmp_path: Path, text: str, reason: str) -> None:
+    (tmp_path / "bad").write_text(text)
+    with pytest.raises(CredentialsError) as caught:
+        load_credentials(str(tmp_path / "bad"))
+    assert str(caught.value).startswith(f"{tmp_path / 'bad'}: ")
+    assert reason in str(caught.value)
+
+
+def test_half_a_key_in_the_folder_is_status_1_and_named(command: list[str], tmp_path: Path) -> None:
+    pair = new_pair()
+    write_pair(tmp_path, pair)
+    (tmp_path / "tls.key").write_bytes(pair.key_pem[:90])
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    assert ended.returncode == 1
+    assert f"--cert-dir {tmp_path}: the private key cannot be read" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "BEGIN" not in ended.stderr
+
+
+def test_what_the_file_says_without_effect_is_logged_once_at_the_start(
+    command: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "katib-config.yaml").write_text("init: {controller: {metricsAddress: x}}")
+    options = ["--katib-config", str(tmp_path / "katib-config.yaml"), "--sqlite-path", str(tmp_path)]
+    ended = subprocess.run([*command, *options], capture_output=True, text=True, check=False, timeout=30)
+    assert ended.returncode == 1
+    assert ended.stderr.count("init.controller.metricsAddress in the file of --katib-config is unknown") == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -41,34 +41,117 @@ def test_the_file_sets_what_no_flag_says(katib_config):
     assert config.trial_resources == ("Job.v1.batch", "Workflow.v1alpha1.argoproj.io")
 
 
-@pytest.mark.parametrize("text", ["", "{}", "init:", "init: {controller: }", "runtime: {suggestions: []}"])
-def test_an_empty_file_means_the_defaults(katib_config, text):
-    assert load_config(["--katib-config", katib_config(text)], {}).webhook_port == 8443
+def test_what_the_file_says_without_effect_is_carried_to_the_log(katib_config):
+    path = katib_config(
+        "init: {controller: {experimentSuggestionName: other, enableGRPCProbeInSuggestion: false, nope: 1}}"
+    )
+    config = load_config([f"--katib-config={path}"], {})
+    assert [each.partition(" ")[0] for each in config.warnings] == [
+        "init.controller.nope",
+        "--experiment-suggestion-name",
+        "--enable-grpc-probe-in-suggestion=false",
+    ]
+    assert load_config([], {}).warnings == ()
 
 
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("init: {controller: {webhookPort: none}}", 'init.controller.webhookPort is "none": expected a port'),
-        ("init: {controller: {trialResources: [Job]}}", "init.controller.trialResources is"),
-        ("init: {controller: [1]}", "init.controller is not a mapping"),
-        ("init: [1", "for flag --katib-config:"),
-    ],
-)
-def test_a_file_that_cannot_be_used_is_refused_by_name(katib_config, text, reason):
-    with pytest.raises(FlagError) as caught:
-        load_config(["--katib-config", katib_config(text)], {})
-    assert reason in str(caught.value)
+def test_the_file_says_whether_and_as_whom_certificates_are_issued(katib_config):
+    path = katib_config("init: {certGenerator: {webhookServiceName: hooks}}")
+    generator = load_config([f"--katib-config={path}"], {}).cert_generator
+    assert (generator.enabled, generator.service_name) == (True, "hooks")
+    assert load_config([], {}).cert_generator.enabled is False
 
 
-def test_a_missing_file_is_refused_by_name(tmp_path):
-    with pytest.raises(FlagError, match="No such file"):
-        load_config(["--katib-config", str(tmp_path / "none")], {})
+OLD_AND_NEW = [
+    ("--metrics-addr=:1", "metrics_addr", ":1"),
+    ("--healthz-addr=:1", "healthz_addr", ":1"),
+    ("--webhook-port=1", "webhook_port", 1),
+    ("--webhook-inject-securitycontext", "webhook_inject_securitycontext", True),
+    ("--enable-grpc-probe-in-suggestion=false", "enable_grpc_probe_in_suggestion", False),
+    ("--experiment-suggestion-name=x", "experiment_suggestion_name", "x"),
+    ("--trial-resources=Job.v1.batch", "trial_resources", ("Job.v1.batch",)),
+    ("--enable-leader-election", "enable_leader_election", True),
+    ("--leader-election-id=x", "leader_election_id", "x"),
+]
+
+FILE_KEYS = {
+    "metrics_addr": "metricsAddr: ':2'",
+    "healthz_addr": "healthzAddr: ':2'",
+    "webhook_port": "webhookPort: 2",
+    "webhook_inject_securitycontext": "injectSecurityContext: false",
+    "enable_grpc_probe_in_suggestion": "enableGRPCProbeInSuggestion: true",
+    "experiment_suggestion_name": "experimentSuggestionName: file",
+    "trial_resources": "trialResources: [TFJob.v1.kubeflow.org]",
+    "enable_leader_election": "enableLeaderElection: false",
+    "leader_election_id": "leaderElectionID: file",
+}
+
+
+@pytest.mark.parametrize(("flag", "field", "value"), OLD_AND_NEW)
+def test_each_of_katibs_flags_wins_over_the_file_from_either_place(katib_config, flag, field, value):
+    path = katib_config(f"init: {{controller: {{{FILE_KEYS[field]}}}}}")
+    by_file = getattr(load_config(["--katib-config", path], {}), field)
+    assert by_file != value
+    assert getattr(load_config(["--katib-config", path, flag], {}), field) == value
+    assert getattr(load_config([], {"KFX_FLAGS": f"--katib-config={path} {flag}"}), field) == value
+    other = {"KFX_FLAGS": f"{flag} --katib-config={path}"}
+    assert getattr(load_config([], other), field) == value
 
 
 def test_one_variable_carries_flags_and_the_command_line_wins():
     config = load_config(["--log-level=error"], {"KFX_FLAGS": "--log-level=debug --webhook-port 1234"})
     assert (config.log_level, config.webhook_port) == ("error", 1234)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (
+            "--log-level='debug",
+            """invalid value "--log-level='debug" for variable KFX_FLAGS: No closing quot""",
+        ),
+        ("--nope", "flag provided but not defined: -nope (in KFX_FLAGS)"),
+        (
+            "--webhook-port=x",
+            'invalid value "x" for flag --webhook-port: expected a port from 1 to 65535 (in KFX_FLAGS)',
+        ),
+        ("-h", "KFX_FLAGS holds -h, which belongs on the command line"),
+    ],
+)
+def test_a_variable_that_holds_no_flags_is_refused_by_its_name(text, reason):
+    with pytest.raises(FlagError) as caught:
+        load_config([], {"KFX_FLAGS": text})
+    assert str(caught.value).startswith(reason)
+
+
+@pytest.mark.parametrize("name", ["", "Kubeflow", "a.b", "-a", "a" * 64])
+def test_a_core_namespace_that_cannot_exist_is_refused(name):
+    with pytest.raises(FlagError, match=f'"{name}" for variable KATIB_CORE_NAMESPACE: expected a namespace'):
+        load_config([], {"KATIB_CORE_NAMESPACE": name})
+
+
+@pytest.mark.parametrize(
+    "flag",
+    ["--sqlite-path=", "--cert-dir= ", "--collector-image=", "--leader-election-id=", "--trial-resources="],
+)
+def test_a_flag_that_needs_a_value_is_refused_without_one(flag):
+    name, _, value = flag.partition("=")
+    with pytest.raises(FlagError, match=f'^invalid value "{value}" for flag {name}: expected '):
+        load_config([flag], {})
+
+
+def test_of_one_flag_given_twice_the_last_counts_and_lists_grow():
+    config = load_config(
+        [
+            "--webhook-port=1",
+            "--trial-resources=Job.v1.batch",
+            "--webhook-port=2",
+            "-trial-resources",
+            "A.v1.b.c",
+        ],
+        {"KFX_FLAGS": "--trial-resources=TFJob.v1.kubeflow.org"},
+    )
+    assert config.webhook_port == 2
+    assert config.trial_resources == ("Job.v1.batch", "A.v1.b.c")
 
 
 @pytest.mark.parametrize(
@@ -88,7 +171,20 @@ def test_collectors_dial_what_katibs_variables_say(env, address):
     assert load_config([], env).db_manager_address == address
 
 
-@pytest.mark.parametrize("text", ["job.v1.batch", "Job", "Job.v1", "", ".v1.batch"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "job.v1.batch",
+        "Job",
+        "Job.v1",
+        "",
+        ".v1.batch",
+        "..",
+        "invalid;;invalid",
+        "Job.v1.batch,Pod.v1.",
+        "A.v1.b.",
+    ],
+)
 def test_a_trial_resource_names_kind_version_and_group(text):
     with pytest.raises(FlagError, match=r"expected Kind\.version\.group"):
         load_config([f"--trial-resources={text}"], {})

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kfx.apis.katib_config import ResourceRequirements
+from kfx.apis.katib_config import ResourceRequirements, SuggestionEntry
 from kfx.katib.katib_config import (
     EMPTY_CONFIG,
     KatibConfigError,
@@ -79,7 +79,23 @@ def test_an_empty_text_names_nothing(text: str) -> None:
         ("runtime: {suggestions: foo}", r"Expected `array`, got `str` - at `\$.runtime.suggestions`"),
         ("- a", "Expected `object`, got `array`"),
         ("a: b: c", "mapping values are not allowed"),
-        ("runtime: {metricsCollectors: [{kind: a, resources: {limits: {cpu: x}}}]}", "'x' is no quantity"),
+        ("runtime: {metricsCollectors: foo}", r"Expected `array`, got `str` - at `\$.runtime.metricsColl"),
+        ("runtime: {earlyStoppings: [foo]}", r"Expected `object`, got `str` - at `\$.runtime.earlyStoppings"),
+        ("runtime: {suggestions: [{image: 1}]}", r"got `int` - at `\$.runtime.suggestions\[0\].image`"),
+        ("runtime: {suggestions: [{command: sh}]}", r"got `str` - at `\$.runtime.suggestions\[0\].command`"),
+        (
+            "runtime: {metricsCollectors: [{kind: a, resources: {limits: {cpu: x}}}]}",
+            r"metrics collector kind a: resources\.limits\.cpu: 'x' is no quantity",
+        ),
+        (
+            "runtime: {suggestions: [{algorithmName: a, resources: {requests: {memory: 1GB}}}]}",
+            r"algorithm name a: resources\.requests\.memory: '1GB' is no quantity",
+        ),
+        (
+            "runtime: {suggestions: [{algorithmName: a, persistentVolumeClaimSpec: {accessModes: x}}]}",
+            "algorithm name a: persistentVolumeClaimSpec: write a list for accessModes",
+        ),
+        ("runtime:\n\tsuggestions: []", "cannot start any token"),
     ],
 )
 def test_what_cannot_be_read_is_named(text: str, part: str) -> None:
@@ -116,7 +132,15 @@ def test_of_the_old_keys_one_is_enough() -> None:
     [
         ({"suggestion": "[]"}, "EMPTY"),
         ({"suggestion": "[1]"}, "failed to decode suggestion in ConfigMap katib-config: write an object"),
-        ({"suggestion": '{"a": 1}'}, "Expected `object`, got `int`"),
+        ({"suggestion": '{"a": 1}'}, r"decode suggestion \(a\) in .*: Expected `object`, got `int`"),
+        (
+            {"early-stopping": '{"m": {"image": 1}}'},
+            r"early-stopping \(m\) in .* `int` - at `\$.image`",
+        ),
+        (
+            {"metrics-collector-sidecar": '{"File": {"waitAllProcesses": "no"}}'},
+            r"decode metrics-collector-sidecar \(File\) in .*, got `str` - at `\$.waitAllProcesses`",
+        ),
         ({"suggestion": "{"}, "failed to decode suggestion in ConfigMap katib-config"),
     ],
 )
@@ -198,3 +222,141 @@ def test_resources_have_katibs_defaults_and_no_request_above_a_default_limit(
 ) -> None:
     found = default_resources(ResourceRequirements(requests=requests, limits=limits))
     assert found == ResourceRequirements(requests=expected_requests, limits=expected_limits)
+
+
+def suggestion(text: str) -> SuggestionEntry:
+    return parse(f"runtime: {{suggestions: [{{algorithmName: a, image: i, {text}}}]}}").suggestion("a")
+
+
+FULL_SUGGESTION = """imagePullPolicy: Always,
+resources: {limits: {cpu: 1, memory: 2Gi, ephemeral-storage: 3Gi}, requests: {
+cpu: 1, memory: 1Gi, ephemeral-storage: 1Gi}}, volumeMountPath: /here, serviceAccountName: me,
+persistentVolumeClaimSpec: {accessModes: [ReadWriteMany], resources: {requests: {storage: 5Gi}},
+storageClassName: fast}, persistentVolumeSpec: {
+persistentVolumeReclaimPolicy: Retain, capacity: {storage: 5Gi}},
+persistentVolumeLabels: {type: local}, name: other, command: [run], args: [--x], env: [{name: A, value: b}],
+ports: [{containerPort: 1}], readinessProbe: {grpc: {port: 1}}, volumeMounts: [{name: v, mountPath: /v}],
+securityContext: {runAsUser: 1}"""
+
+
+def test_a_full_suggestion_keeps_all_but_the_reclaim_policy() -> None:
+    """W1.4.3, W8.10 suggestion defaults, fully specified."""
+    entry = suggestion(FULL_SUGGESTION)
+    assert (entry.image_pull_policy, entry.volume_mount_path, entry.service_account_name) == (
+        "Always", "/here", "me",
+    )  # fmt: skip
+    assert entry.resources.limits == {"cpu": 1, "memory": "2Gi", "ephemeral-storage": "3Gi"}
+    assert entry.persistent_volume_claim_spec == {
+        "accessModes": ["ReadWriteMany"],
+        "resources": {"requests": {"storage": "5Gi"}},
+        "storageClassName": "fast",
+    }
+    assert entry.persistent_volume_spec == {
+        "persistentVolumeReclaimPolicy": "Delete",
+        "capacity": {"storage": "5Gi"},
+    }
+    assert entry.persistent_volume_labels == {"type": "local"}
+    assert (entry.name, entry.command, entry.args) == ("other", ("run",), ("--x",))
+    assert entry.env == ({"name": "A", "value": "b"},)
+    assert (entry.ports, entry.readiness_probe) == (({"containerPort": 1},), {"grpc": {"port": 1}})
+    assert entry.volume_mounts == ({"name": "v", "mountPath": "/v"},)
+    assert entry.security_context == {"runAsUser": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "value"),
+    [
+        pytest.param("imagePullPolicy: ''", "image_pull_policy", "IfNotPresent", id="W8.10-pull-policy"),
+        pytest.param(
+            "resources: {}",
+            "resources",
+            ResourceRequirements(requests=REQUESTS, limits=LIMITS),
+            id="W8.10-resources-empty",
+        ),
+        pytest.param(
+            "volumeMountPath: ''", "volume_mount_path", "/opt/katib/data", id="W8.10-mount-path-empty"
+        ),
+        pytest.param(
+            "persistentVolumeClaimSpec: {}",
+            "persistent_volume_claim_spec",
+            {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+            id="W8.10-claim-empty",
+        ),
+        pytest.param(
+            "persistentVolumeClaimSpec: {resources: {limits: {storage: 2Gi}}}",
+            "persistent_volume_claim_spec",
+            {
+                "accessModes": ["ReadWriteOnce"],
+                "resources": {"limits": {"storage": "2Gi"}, "requests": {"storage": "1Gi"}},
+            },
+            id="W1.4.3-claim-without-requests",
+        ),
+        pytest.param("persistentVolumeSpec: {}", "persistent_volume_spec", {}, id="W8.10-volume-empty"),
+        pytest.param("name: ''", "persistent_volume_spec", None, id="W1.4.3-volume-absent"),
+        pytest.param("name: ''", "persistent_volume_labels", None, id="W1.4.3-labels-absent"),
+        pytest.param("name: ''", "service_account_name", "", id="W1.4.3-account-absent"),
+    ],
+)
+def test_what_a_suggestion_leaves_out_has_katibs_default(text: str, field: str, value: object) -> None:
+    assert getattr(suggestion(text), field) == value
+
+
+@pytest.mark.parametrize(
+    ("list_name", "key", "policy", "expected"),
+    [
+        pytest.param("earlyStoppings", "algorithmName", "", "IfNotPresent", id="W8.10-early-stopping-empty"),
+        pytest.param("metricsCollectors", "kind", "Never", "Never", id="W8.10-collector-never"),
+        pytest.param("metricsCollectors", "kind", "", "IfNotPresent", id="W8.10-collector-empty"),
+        pytest.param("suggestions", "algorithmName", "always", "IfNotPresent", id="W1.4.3-another-word"),
+    ],
+)
+def test_pull_policies_have_katibs_default(list_name: str, key: str, policy: str, expected: str) -> None:
+    config = parse(f"runtime: {{{list_name}: [{{{key}: a, image: i, imagePullPolicy: '{policy}'}}]}}")
+    look_up = {
+        "earlyStoppings": config.early_stopping,
+        "metricsCollectors": config.metrics_collector,
+        "suggestions": config.suggestion,
+    }[list_name]
+    assert look_up("a").image_pull_policy == expected
+
+
+@pytest.mark.parametrize("wait", ["true", "false"])
+def test_whether_to_wait_for_all_processes_has_no_default(wait: str) -> None:
+    """W1.4.5."""
+    config = parse(f"runtime: {{metricsCollectors: [{{kind: a, image: i, waitAllProcesses: {wait}}}]}}")
+    assert config.metrics_collector("a").wait_all_processes is (wait == "true")
+
+
+@pytest.mark.parametrize("key", ["apiVersion", "kind"])
+def test_an_empty_version_or_kind_counts_as_absent(key: str) -> None:
+    assert parse(f"{key}: ''") == EMPTY_CONFIG
+
+
+OLD = """
+{"pbt": {"image": "pbt", "volumeMountPath": "/x", "serviceAccountName": "me",
+         "persistentVolumeClaimSpec": {"accessModes": ["ReadWriteMany"]},
+         "persistentVolumeSpec": {"hostPath": {"path": "/tmp"}}, "persistentVolumeLabels": {"type": "local"},
+         "resources": {"limits": {"memory": "400Mi"}}}}
+"""
+
+
+def test_an_old_suggestion_says_all_that_it_could_say() -> None:
+    """W1.2."""
+    entry = parse_runtime_config({"suggestion": OLD}).suggestion("pbt")
+    assert (entry.algorithm_name, entry.volume_mount_path, entry.service_account_name) == ("pbt", "/x", "me")
+    assert entry.persistent_volume_claim_spec == {
+        "accessModes": ["ReadWriteMany"],
+        "resources": {"requests": {"storage": "1Gi"}},
+    }
+    assert entry.persistent_volume_spec == {
+        "hostPath": {"path": "/tmp"},
+        "persistentVolumeReclaimPolicy": "Delete",
+    }
+    assert entry.persistent_volume_labels == {"type": "local"}
+    assert entry.resources.limits == {**LIMITS, "memory": "400Mi"}
+
+
+def test_where_both_forms_are_there_the_new_one_counts() -> None:
+    new = "runtime: {suggestions: [{algorithmName: pbt, image: new}]}"
+    config = parse_runtime_config({"suggestion": OLD, "katib-config.yaml": new})
+    assert config.suggestion("pbt").image == "new"

@@ -1,6 +1,7 @@
 """Kubeconfigs: which file wins, which context is chosen, which fields are refused and how that is said."""
 
 import base64
+import re
 from pathlib import Path
 from typing import Any
 
@@ -182,9 +183,9 @@ def test_what_is_no_kubeconfig_is_refused_without_quoting_it(content: str, text:
     assert caught.value.__cause__ is None
 
 
-def test_an_empty_or_absent_file_counts_as_none(config: Path) -> None:
+def test_an_empty_or_absent_file_counts_as_none_but_is_named(config: Path) -> None:
     for file in (config, write(config.with_name("empty"), "# nothing\n")):
-        with pytest.raises(CredentialsError, match="no kubeconfig file: current-context: not set"):
+        with pytest.raises(CredentialsError, match=f"^{re.escape(str(file))}: current-context: not set"):
             select_context([file])
 
 

@@ -1,6 +1,7 @@
 """katib-config out of the cache."""
 
 import pytest
+from structlog.testing import capture_logs
 
 from kfx.apis.core import ConfigMap
 from kfx.katib.katib_config import KatibConfigError
@@ -53,8 +54,10 @@ def test_one_version_is_parsed_once() -> None:
 
 def test_an_error_stays_until_the_config_map_changes() -> None:
     world = World(config_map("kind: Foo"))
-    for _ in range(2):
-        with pytest.raises(KatibConfigError, match="Foo"):
-            world.reader.read()
+    with capture_logs() as lines:
+        for _ in range(2):
+            with pytest.raises(KatibConfigError, match="Foo"):
+                world.reader.read()
+    assert [line["event"] for line in lines] == ["katib-config cannot be used; correct it"]
     world.put(config_map(ENTRY))
     assert world.image == "theirs"

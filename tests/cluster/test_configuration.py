@@ -1,0 +1,167 @@
+"""The whole process and what it is told: katib-config as it changes, and the certificates it asks for."""
+
+import shutil
+import subprocess
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from hack.cluster.layout import Layout
+from kfx.apis.experiment import Experiment
+from kfx.kube.client import Client
+from kfx.kube.credentials import Credentials, load_credentials
+from kfx.kube.errors import ApiError, NotFound
+from kfx.runtime.cert_store import SECRETS
+from kfx.runtime.pki import Pair, names_of, read_pair
+from kfx.runtime.tls import dial, verifier_of
+from tests.cluster.installation import (
+    CONFIG_MAPS,
+    CORE,
+    bundles,
+    ensure,
+    free_ports,
+    prepared,
+    register_without_bundle,
+    remove,
+    stored,
+    until,
+    until_ready,
+)
+from tests.cluster.katib import working
+from tests.cluster.test_webhooks import HOOKS, register, sample
+
+pytestmark = [pytest.mark.cluster, pytest.mark.real_time, pytest.mark.timeout(900)]
+
+
+@pytest.fixture
+def credentials(cluster: Layout) -> Credentials:
+    return load_credentials(str(cluster.kubeconfig))
+
+
+@pytest.fixture
+async def client(credentials: Credentials) -> AsyncIterator[Client]:
+    async with prepared(credentials) as client:
+        yield client
+
+
+async def verdict(client: Client) -> str:
+    """Of the webhooks on an Experiment that is in order: ``""``, or why it is refused."""
+    try:
+        await client.create(Experiment.resource, sample(name="probe"), namespace="default", dry_run=True)
+    except ApiError as refused:
+        return refused.message
+    return ""
+
+
+async def state(client: Client, data: dict[str, str | None]) -> None:
+    """katib-config with this ``data`` and no other."""
+    try:
+        await client.patch(CONFIG_MAPS, CORE, "katib-config", {"data": data})
+    except NotFound:
+        await ensure(client, CONFIG_MAPS, "katib-config", CORE, data=data)
+
+
+NEW, OLD = "katib-config.yaml", "metrics-collector-sidecar"
+STATES: list[tuple[dict[str, str | None], str]] = [
+    (
+        {NEW: "runtime: {metricsCollectors: [{kind: StdOut}]}"},
+        "required value for image config",
+    ),
+    ({NEW: "runtime: {metricsCollectors: [{kind: StdOut, image: theirs}]}"}, ""),
+    ({NEW: "runtime: {suggestions: foo}"}, "Expected `array`, got `str` - at `$.runtime.suggestions`"),
+    ({NEW: None, OLD: '{"StdOut": {"image": "theirs"}}'}, ""),
+    ({OLD: '{"StdOut": {"image": " "}}'}, "required value for image configuration of metrics collector kind"),
+    ({OLD: '{"StdOut": 1}'}, "failed to decode metrics-collector-sidecar (StdOut) in ConfigMap katib-config"),
+    ({OLD: None, "other": ""}, "failed to find katib-config.yaml in ConfigMap: katib-config"),
+]
+
+
+async def test_katib_config_acts_as_it_changes_in_both_of_its_forms(
+    client: Client, credentials: Credentials, tmp_path: Path
+) -> None:
+    health, port = free_ports(2)
+    flags = (f"--healthz-addr=127.0.0.1:{health}", f"--webhook-port={port}")
+    async with working(client, credentials, tmp_path, *flags):
+        await until_ready(health)
+        await register(client, port, b64encode((tmp_path / "tls.crt").read_bytes()).decode())
+        assert await until_verdict(client, "") == ""
+        for data, reason in STATES:
+            await state(client, data)
+            assert reason in await until_verdict(client, reason), data
+        await client.delete(CONFIG_MAPS, CORE, "katib-config")
+        assert await until_verdict(client, "") == ""
+
+
+async def until_verdict(client: Client, reason: str) -> str:
+    async def told() -> list[str]:
+        found = await verdict(client)
+        return [found] if (reason in found if reason else not found) else []
+
+    (found,) = await until(told)
+    return str(found)
+
+
+async def test_an_enabled_generator_issues_for_its_service_and_mends_a_wiped_bundle_in_10_s(
+    client: Client, credentials: Credentials, tmp_path: Path
+) -> None:
+    health, port = free_ports(2)
+    file = tmp_path / "katib-config.yaml"
+    file.write_text("init: {certGenerator: {webhookServiceName: hooks, webhookSecretName: hooks-cert}}")
+    await register_without_bundle(client)
+    flags = (f"--katib-config={file}", f"--healthz-addr=127.0.0.1:{health}", f"--webhook-port={port}")
+    # complete files are in --cert-dir as well, and lose
+    async with working(client, credentials, tmp_path, *flags):
+        await until_ready(health)
+        content = await stored(client, "hooks-cert")
+        assert set(content) == {"ca.crt", "tls.crt", "tls.key"}
+        assert await bundles(client) == [content["ca.crt"]] * 3
+        pair = as_pair(content)
+        assert "hooks.kubeflow.svc" in names_of(pair)
+        assert await dial(("127.0.0.1", port), verifier_of(pair, "hooks.kubeflow.svc")) is None
+        assert await dial(("127.0.0.1", port), verifier_of(pair, "katib-controller.kubeflow.svc")) is not None
+        wiped = [{"op": "remove", "path": "/webhooks/1/clientConfig/caBundle"}]
+        await client.patch(HOOKS["MutatingWebhookConfiguration"], "", "katib.kubeflow.org", wiped)
+        assert b"" in await bundles(client)
+        await until(lambda: all_are(client, content["ca.crt"]), seconds=10)
+    await remove(client, SECRETS, CORE, "hooks-cert")
+
+
+OPENSSL = """
+openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -days 3650 -set_serial 0 \\
+  -subj /O=katib/CN=katib-ca -addext subjectAltName=DNS:katib-ca
+echo "subjectAltName=DNS:katib-controller.kubeflow.svc" > names
+openssl req -newkey rsa:2048 -nodes -keyout pkcs8.key -out csr -subj /CN=katib-controller.kubeflow.svc
+openssl rsa -in pkcs8.key -traditional -out tls.key
+openssl x509 -req -in csr -CA ca.crt -CAkey ca.key -set_serial 1 -days 365 -extfile names -out tls.crt
+"""
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="only openssl gives the serial number 0")
+async def test_the_certificate_that_katib_made_is_served_as_it_is(
+    client: Client, credentials: Credentials, tmp_path: Path
+) -> None:
+    subprocess.run(["sh", "-ec", OPENSSL], cwd=tmp_path, check=True, capture_output=True)
+    katibs = {name: (tmp_path / name).read_bytes() for name in ("ca.crt", "ca.key", "tls.crt", "tls.key")}
+    data = {key: b64encode(value).decode() for key, value in katibs.items()}
+    await ensure(client, SECRETS, "katibs-cert", CORE, data=data)
+    await register_without_bundle(client)
+    health, port = free_ports(2)
+    file = tmp_path / "katib-config.yaml"
+    file.write_text("init: {certGenerator: {webhookSecretName: katibs-cert}}")
+    flags = (f"--katib-config={file}", f"--healthz-addr=127.0.0.1:{health}", f"--webhook-port={port}")
+    async with working(client, credentials, tmp_path, *flags):
+        await until_ready(health)
+        assert await stored(client, "katibs-cert") == katibs
+        assert await bundles(client) == [katibs["ca.crt"]] * 3
+    await remove(client, SECRETS, CORE, "katibs-cert")
+
+
+async def all_are(client: Client, bundle: bytes) -> bool:
+    return await bundles(client) == [bundle] * 3
+
+
+def as_pair(content: dict[str, bytes]) -> Pair:
+    return read_pair(content["tls.crt"], content["tls.key"], content["ca.crt"], now=datetime.now(UTC))
