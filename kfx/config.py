@@ -44,6 +44,8 @@ class Config:
     sqlite_path: str
     db_manager_addr: str
     collector_image: str
+    collector_sidecar: str
+    insecure_registry: tuple[str, ...]
     metrics_wait: float
     image_wait: float
     shutdown_delay: float
@@ -67,6 +69,13 @@ def parse_loopback_address(text: str) -> str:
     host = flags.parse_address(text).rpartition(":")[0].removeprefix("[").removesuffix("]")
     if text != "0" and not is_loopback(host):
         raise ValueError('expected a loopback address such as 127.0.0.1:6060 or [::1]:6060, or "0" for off')
+    return text
+
+
+def parse_registry(text: str) -> str:
+    """``host`` or ``host:port``, as it stands in an image's name."""
+    if not re.fullmatch(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?", text):
+        raise ValueError("expected host or host:port, as in an image's name")
     return text
 
 
@@ -109,6 +118,17 @@ FLAGS: tuple[Flag, ...] = (
     Flag(
         "collector-image", "image", f"ghcr.io/kubeflow/kfx:v{__version__}",
         "image of the injected metrics collector, when katib-config names none", flags.parse_text,
+    ),
+    Flag(
+        "collector-sidecar", "form", "classic",
+        "kfx's own collector as a container (classic), or as an init container that stays (native, from "
+        "Kubernetes 1.29); auto: native where the API server can",
+        flags.parse_choice("auto", "native", "classic"),
+    ),
+    Flag(
+        "insecure-registry", "host:port", (),
+        "a registry that is asked for an image's entry point without TLS; repeat the flag for several",
+        parse_registry, repeated=True,
     ),
     Flag(
         "metrics-wait", "duration", 120.0,
