@@ -34,6 +34,7 @@ from kfx.kube.client import Client
 from kfx.kube.credentials import Credentials, CredentialsError, load_credentials
 from kfx.kube.model import KubeObject
 from kfx.kube.transport import Transport
+from kfx.registry.client import RegistryClient
 from kfx.runtime.address import InvalidAddress, ListenError
 from kfx.runtime.admission import AdmissionHandler, AdmissionServer
 from kfx.runtime.cache import Cache
@@ -61,8 +62,10 @@ from kfx.store.observations import ObservationStore
 from kfx.webhooks.config_reader import KatibConfigReader
 from kfx.webhooks.experiment_defaulter import ExperimentDefaulter
 from kfx.webhooks.experiment_validator import ExperimentValidator
+from kfx.webhooks.image_commands import ImageCommands
 from kfx.webhooks.owners import OwnerWalk
 from kfx.webhooks.pod_injector import PodInjector
+from kfx.webhooks.settings_reader import SettingsReader
 
 AGENT = f"kfx/{__version__}"
 GRACE_PERIOD = 20.0  # seconds after --shutdown-delay for work in hand; the rest then closes within 10 s
@@ -136,6 +139,7 @@ class Wiring:
             collector_image=config.collector_image,
         )
         self._prepare = Preparer(self._validation_context)
+        self._registries = RegistryClient(user_agent=AGENT, plain_http=config.insecure_registry)
         self._recorders: dict[str, EventRecorder] = {}
 
     def manager(self) -> Manager:
@@ -147,7 +151,7 @@ class Wiring:
             cache=self._cache,
             elector=self._elector,
             controllers=controllers,
-            background=[self._loop_lag, *self._recorders.values()],
+            background=[self._loop_lag, self._registries, *self._recorders.values()],
             shutdown_delay=self._config.shutdown_delay,
             grace_period=GRACE_PERIOD,
         )
@@ -282,9 +286,14 @@ class Wiring:
             trials=self._trials,
             suggestions=self._suggestions,
             config=self._katib_config,
-            settings=InjectionSettings(
-                db_manager_address=self._config.db_manager_address,
-                collector_image=self._config.collector_image,
+            images=ImageCommands(client=self._reader, registries=self._registries, clock=time.monotonic),
+            settings=SettingsReader(
+                InjectionSettings(
+                    db_manager_address=self._config.db_manager_address,
+                    collector_image=self._config.collector_image,
+                ),
+                form=self._config.collector_sidecar,
+                client=self._reader,
             ),
             recorder=self._recorder(TRIAL),
         )

@@ -2,12 +2,14 @@
 
 import hashlib
 import re
+import ssl
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import aiohttp
 import msgspec
+from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from kfx.kube.model import Model
@@ -50,31 +52,41 @@ class _Answer:
 
 
 class RegistryClient:
-    """Connections to any registry. ``plain_http``: ``host:port`` of registries without TLS."""
+    """Connections to any registry. ``plain_http``: ``host[:port]`` of registries without TLS.
 
-    def __init__(self, session: aiohttp.ClientSession, *, plain_http: Collection[str] = ()) -> None:
-        self._session = session
-        self._plain_http = frozenset(plain_http)
+    ``tls`` and ``resolver``: whom to trust and where names lead, when not as everywhere in the process.
+    """
 
-    @classmethod
-    @asynccontextmanager
-    async def open(
-        cls,
+    def __init__(
+        self,
         *,
         user_agent: str,
         plain_http: Collection[str] = (),
-        connector: aiohttp.BaseConnector | None = None,
-    ) -> AsyncIterator["RegistryClient"]:
-        """A client for the length of the block; nothing is connected yet. Proxies are the environment's."""
+        tls: ssl.SSLContext | None = None,
+        resolver: AbstractResolver | None = None,
+    ) -> None:
+        self._user_agent = user_agent
+        self._plain_http = frozenset(plain_http)
+        self._tls = tls
+        self._resolver = resolver
+        self._session: aiohttp.ClientSession | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Be usable for the length of the block; nothing is connected yet. Proxies are the environment's."""
         async with aiohttp.ClientSession(
-            connector=connector or aiohttp.TCPConnector(limit=CONNECTIONS),
+            connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=self._tls or True, resolver=self._resolver),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
-            headers={"User-Agent": user_agent, "Accept-Encoding": "identity"},
+            headers={"User-Agent": self._user_agent, "Accept-Encoding": "identity"},
             auto_decompress=False,
             trust_env=True,
         ) as session:
-            yield cls(session, plain_http=plain_http)
+            self._session = session
+            try:
+                yield
+            finally:
+                self._session = None
 
     def repository(self, image: ImageReference, login: Login | None) -> "Repository":
         """The image's repository for one visit."""
@@ -89,6 +101,8 @@ class RegistryClient:
 
         Raises :class:`RegistryError`.
         """
+        if self._session is None:
+            raise RegistryUnavailable("registries are not asked outside running()")
         try:
             async with self._session.get(url, headers=headers, allow_redirects=False) as response:
                 body = await _read(response, limit) if response.status == 200 else b""

@@ -13,6 +13,9 @@ from kfx.registry.reference import is_digest
 
 T = TypeVar("T")
 
+COMMAND_LIMIT = 16 * 1024
+"""Characters of an image's command: it is kept in memory, and becomes part of a pod."""
+
 
 @dataclass(frozen=True, slots=True)
 class ImageCommand:
@@ -20,6 +23,10 @@ class ImageCommand:
 
     entrypoint: tuple[str, ...] = ()
     cmd: tuple[str, ...] = ()
+
+    def before(self, args: Sequence[str]) -> tuple[str, ...]:
+        """What stands before a container's own arguments, which replace ``CMD``."""
+        return self.entrypoint if args else self.entrypoint + self.cmd
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +85,8 @@ async def read_command(
     if found is None:
         config = _decode(await repository.blob(digest), _Image, "configuration").config or _RunConfig()
         found = ImageCommand(config.entrypoint or (), config.cmd or ())
+        if sum(map(len, found.entrypoint + found.cmd)) > COMMAND_LIMIT:
+            raise RegistryError(f"its command has more than {COMMAND_LIMIT} characters")
     return digest, found
 
 

@@ -71,6 +71,8 @@ class OwnerWalk:
                 return cached.document()
         try:
             resource = followed or guess_resource(*key)
+            if not name:
+                return None
             document = await self._client.get_document(resource, namespace, name)
         except (NotFound, ValueError):
             return None
