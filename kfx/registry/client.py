@@ -111,11 +111,13 @@ class RegistryClient:
                 return _Answer(response.status, body, found.get("Location", ""), challenges)
         except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError):
             raise RegistryError(
-                f"{url.authority} has no certificate that is trusted here; name the file of its authority in "
-                "SSL_CERT_FILE"
+                f"{_authority(url)} has no certificate that is trusted here; name the file of its authority "
+                "in SSL_CERT_FILE"
             ) from None
         except (aiohttp.ClientError, OSError, ValueError) as failed:
-            raise RegistryUnavailable(f"{url.authority} does not answer ({type(failed).__name__})") from None
+            raise RegistryUnavailable(
+                f"{_authority(url)} does not answer ({type(failed).__name__})"
+            ) from None
 
 
 async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
@@ -123,7 +125,7 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
     async for chunk in response.content.iter_any():
         found += chunk
         if len(found) > limit:
-            raise RegistryError(f"{response.url.authority} sent more than {limit} bytes")
+            raise RegistryError(f"{_authority(response.url)} sent more than {limit} bytes")
     return bytes(found)
 
 
@@ -186,10 +188,10 @@ class Repository:
         try:
             found = msgspec.json.decode(answer.body, type=_Token)
         except (ValueError, RecursionError):
-            raise RegistryError(f"{url.authority} gives no token that can be read") from None
+            raise RegistryError(f"{_authority(url)} gives no token that can be read") from None
         token = found.token or found.access_token
         if not _TOKEN.fullmatch(token):
-            raise RegistryError(f"{url.authority} gives no token that can be read")
+            raise RegistryError(f"{_authority(url)} gives no token that can be read")
         return token
 
     def _allowed(self, start: URL, target: str) -> URL:
@@ -198,7 +200,7 @@ class Repository:
         """
         try:
             url = start.join(URL(target, encoded=True))
-            authority = url.authority
+            authority = _authority(url)
         except ValueError:
             authority = ""
         if not authority or url.scheme not in {"http", "https"} or url.user or url.password:
@@ -211,6 +213,11 @@ class Repository:
         return url.with_fragment(None)
 
 
+def _authority(url: URL) -> str:
+    """Host and port, the latter only where it is not the scheme's own, as in images' names."""
+    return url.host_port_subcomponent or ""
+
+
 def _verified(content: bytes, digest: str, host: str) -> bytes:
     if f"sha256:{hashlib.sha256(content).hexdigest()}" != digest:
         raise RegistryError(f"{host} sent something else than {digest}")
@@ -218,7 +225,7 @@ def _verified(content: bytes, digest: str, host: str) -> bytes:
 
 
 def _refusal(url: URL, status: int, *, with_login: bool) -> RegistryError:
-    host = url.authority
+    host = _authority(url)
     if status in _TEMPORARY:
         return RegistryUnavailable(f"{host} answers {status}")
     if status in {401, 403}:

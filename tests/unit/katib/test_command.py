@@ -151,7 +151,7 @@ def test_a_shell_keeps_its_options(command: list[str]) -> None:
 @pytest.mark.parametrize(
     ("command", "text"),
     [
-        ([], "it has no command"),
+        ([], "neither it nor its image has a command"),
         (["sh"], "sh alone has nothing to run"),
         (["/bin/bash"], "/bin/bash alone has nothing to run"),
         (["sh", "-c"], "sh -c is followed by no script"),

@@ -11,9 +11,10 @@ import yaml
 from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
 from kfx.katib.experiment_document import drop_nulls
-from kfx.katib.injection import InjectionSettings, inject, needs_collector
+from kfx.katib.injection import InjectionSettings, find_commandless, inject, needs_collector
 from kfx.katib.katib_config import parse_runtime_config
 from kfx.katib.sidecar import InjectionError
+from kfx.registry.image import ImageCommand
 from tests.experiment_cases import change, expected
 
 FOLDER = Path(__file__).parents[2] / "golden" / "injection"
@@ -27,6 +28,7 @@ def settings(case: dict[str, Any]) -> InjectionSettings:
         collector_image="kfx:1",
         early_stopping_address=case.get("early_stopping", ""),
         inject_security_context=case.get("inject_security_context", False),
+        native_sidecar=case.get("native", False),
     )
 
 
@@ -48,7 +50,11 @@ def operations(case: dict[str, Any], pod: dict[str, Any]) -> list[dict[str, Any]
         else msgspec.convert(change(BASE["suggestion"], changes), Suggestion, strict=True)
     )
     config = parse_runtime_config({"katib-config.yaml": case.get("config", BASE["config"])})
-    return inject(pod, trial_of(case), suggestion=suggestion, config=config, settings=settings(case))
+    trial = trial_of(case)
+    image = ImageCommand(*map(tuple, (case.get("image", {}).get(each, ()) for each in ("entrypoint", "cmd"))))
+    container = find_commandless(pod, trial)
+    words = image.before(container.get("args") or ()) if container is not None else ()
+    return inject(pod, trial, suggestion=suggestion, config=config, settings=settings(case), image=words)
 
 
 def injected(case: dict[str, Any]) -> dict[str, Any]:
@@ -71,9 +77,11 @@ def view(pod: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
     """The parts of a pod that the table speaks of."""
     containers = pod["spec"]["containers"]
     main = next((item for item in containers if item["name"] == "main"), containers[0])
-    last = containers[-1]
+    init = pod["spec"].get("initContainers") or []
+    last = init[-1] if init and "restartPolicy" in init[-1] else containers[-1]
     parts = {
         "names": [item["name"] for item in containers],
+        "init": [item["name"] for item in init],
         "args": " ".join(last.get("args") or ()),
         "shell": main.get("command"),
         "script": " ".join(main.get("args") or ()),
@@ -131,9 +139,10 @@ def test_an_address_for_early_stopping_replaces_katibs_service() -> None:
 
 def test_a_refusal_names_the_container_and_the_remedy() -> None:
     with pytest.raises(InjectionError) as caught:
-        injected({"remove": ["/spec/containers/0/command"]})
-    assert str(caught.value).startswith(
-        "container main of Trial exp-aaaa cannot be wrapped: it has no command; set command"
+        injected({"remove": ["/spec/containers/0/command", "/spec/containers/0/args"]})
+    assert str(caught.value) == (
+        "container main of Trial exp-aaaa cannot be wrapped: neither it nor its image has a command; "
+        "set command in the Experiment's trialTemplate"
     )
     with pytest.raises(InjectionError) as caught:
         injected({"pod": {"/spec/containers/0/name": "worker"}})
