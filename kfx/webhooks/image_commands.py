@@ -1,7 +1,6 @@
 """What a container without a command runs: its image's registry is asked, once for many pods."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -14,6 +13,7 @@ from kfx.registry.errors import RegistryError, RegistryUnavailable
 from kfx.registry.image import ImageCommand, Platform, read_command
 from kfx.registry.logins import Logins
 from kfx.registry.reference import ImageReference, parse_reference
+from kfx.runtime.memory import Expiring, LeastRecentlyUsed
 
 TIME_LIMIT = 5.0
 """Seconds for one look-up with all its requests; the webhook itself has 9."""
@@ -49,12 +49,6 @@ class _Question:
     pull_secrets: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    answer: ImageCommand | RegistryError
-    expires: float
-
-
 class ImageCommands:
     """Answers from memory where the same was asked before: of a digest for good, of a tag for a minute.
 
@@ -66,9 +60,8 @@ class ImageCommands:
     ) -> None:
         self._client = client
         self._registries = registries
-        self._clock = clock
-        self._known: OrderedDict[_Question, _Known] = OrderedDict()
-        self._configurations: OrderedDict[str, ImageCommand] = OrderedDict()
+        self._known: Expiring[_Question, ImageCommand | RegistryError] = Expiring(clock, REMEMBERED)
+        self._configurations: LeastRecentlyUsed[str, ImageCommand] = LeastRecentlyUsed(REMEMBERED)
         self._locks: WeakValueDictionary[_Question, asyncio.Lock] = WeakValueDictionary()
         self._busy = 0
 
@@ -87,19 +80,12 @@ class ImageCommands:
         names = dict.fromkeys(str(each.get("name")) for each in pod_spec.get("imagePullSecrets") or ())
         account = str(pod_spec.get("serviceAccountName") or "default")
         question = _Question(image, _platforms(pod_spec), namespace, account, tuple(names)[:MOST_SECRETS])
-        known = self._recall(question)
+        known = self._known.get(question)
         if known is None:
             known = await self._look_up(question)
         if isinstance(known, RegistryError):
             raise type(known)(*known.args)  # the remembered one would gather tracebacks
         return known.before(container.get("args") or ())
-
-    def _recall(self, question: _Question) -> ImageCommand | RegistryError | None:
-        known = self._known.get(question)
-        if known is None or known.expires <= self._clock():
-            return None
-        self._known.move_to_end(question)
-        return known.answer
 
     async def _look_up(self, question: _Question) -> ImageCommand | RegistryError:
         if self._busy >= CONCURRENT:
@@ -108,7 +94,7 @@ class ImageCommands:
         self._busy += 1
         try:
             async with asyncio.timeout(TIME_LIMIT), lock:
-                known = self._recall(question)  # whoever held the lock asked the same
+                known = self._known.get(question)  # whoever held the lock asked the same
                 if known is None:
                     known = await self._ask(question)
         except TimeoutError:
@@ -130,7 +116,7 @@ class ImageCommands:
             answer = type(error)(f"{error}{forbidden}")
             self._remember(question, answer)
             return answer
-        _store(self._configurations, digest, command)
+        self._configurations.put(digest, command)
         self._remember(question, command)
         return command
 
@@ -140,7 +126,7 @@ class ImageCommands:
             seconds = FAILURE_SECONDS
         elif question.image.digest:
             seconds = float("inf")
-        _store(self._known, question, _Known(answer, self._clock() + seconds))
+        self._known.put(question, answer, seconds)
 
     async def _pull_secrets(self, question: _Question) -> tuple[list[Mapping[str, Any]], str]:
         """The Secrets there are, of the pod first, and a remark on those that kfx may not read."""
@@ -163,13 +149,6 @@ class ImageCommands:
                     "config/rbac/pull-secrets"
                 )
         return found, forbidden
-
-
-def _store(memory: OrderedDict[Any, Any], key: Any, value: Any) -> None:
-    memory[key] = value
-    memory.move_to_end(key)
-    if len(memory) > REMEMBERED:
-        memory.popitem(last=False)
 
 
 def _platforms(pod_spec: Mapping[str, Any]) -> tuple[Platform, ...]:

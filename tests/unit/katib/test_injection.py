@@ -92,6 +92,9 @@ def view(pod: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
         "share": pod["spec"].get("shareProcessNamespace"),
         "labels": pod["metadata"].get("labels"),
         "env": [entry["name"] for entry in main.get("env") or ()],
+        "environment": {
+            item["name"]: [entry["name"] for entry in item.get("env") or ()] for item in containers
+        },
         "sidecar": {key: last.get(key) for key in wanted.get("sidecar", ())},
         "team": pod["metadata"].get("labels", {}).get("team"),
         "unheardOf": main.get("unheardOf"),
