@@ -7,6 +7,8 @@ import jsonpatch
 import msgspec
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
@@ -206,3 +208,61 @@ def test_kfxs_own_collector_runs_as_the_training_does(
         "seccompProfile": {"type": "RuntimeDefault"},
         **expected_part,
     }
+
+
+NAMES = st.sampled_from(["main", "worker", "proxy"])
+WORDS = st.lists(
+    st.sampled_from(["sh", "-c", "bash", "python3", "a b", "$X", "$(Y)", "exit 1; x", "'q'", ""])
+)
+CONTAINERS = st.lists(
+    st.fixed_dictionaries(
+        {"name": NAMES, "image": st.just("i")},
+        optional={
+            "command": WORDS,
+            "args": WORDS,
+            "env": st.lists(st.fixed_dictionaries({"name": st.just("KATIB_TRIAL_NAME"), "value": st.text()})),
+            "volumeMounts": st.lists(st.just({"name": "v", "mountPath": "/v"})),
+        },
+    ),
+    min_size=1,
+    max_size=3,
+    unique_by=lambda container: str(container["name"]),
+)
+COLLECTORS = st.sampled_from(
+    [
+        {"collector": {"kind": "StdOut"}},
+        {"collector": {"kind": "File"}, "source": {"fileSystemPath": {"path": "/m/log", "format": "TEXT"}}},
+        {"collector": {"kind": "Push"}},
+        {"collector": {"kind": "Custom", "customCollector": {"name": "mine", "image": "i"}}},
+    ]
+)
+
+
+@given(
+    CONTAINERS,
+    st.dictionaries(st.sampled_from(["role", "team", "x"]), st.sampled_from(["a", "x"])),
+    st.none() | st.dictionaries(st.sampled_from(["role", "team"]), st.sampled_from(["a", "x"])),
+    COLLECTORS,
+    st.booleans(),
+)
+def test_a_second_call_never_changes_what_the_first_has_made(
+    containers: list[dict[str, Any]],
+    labels: dict[str, str],
+    primary: dict[str, str] | None,
+    collector: dict[str, Any],
+    native: bool,
+) -> None:
+    case = {
+        "native": native,
+        "config": "{runtime: {metricsCollectors: [{kind: StdOut, image: 'kfx:1'}, {kind: File, image: f}]}}",
+        "pod": {"/spec/containers": containers, "/metadata/labels": labels},
+        "trial": {"/spec/metricsCollector": collector, "/spec/primaryPodLabels": primary},
+        "image": {"entrypoint": ["app"]},
+    }
+    try:
+        changed = injected(case)
+    except InjectionError:
+        return
+    assert operations(case, changed) == []
+    kept = [container["name"] for container in containers]
+    assert [item["name"] for item in changed["spec"]["containers"]][: len(kept)] == kept
