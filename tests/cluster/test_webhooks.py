@@ -54,6 +54,7 @@ HOOKS = {
 JOBS = Resource("batch", "v1", "jobs", "Job")
 PODS = Resource("", "v1", "pods", "Pod")
 IMAGE = "kfx.local/kfx:1"
+SETTINGS = InjectionSettings(db_manager_address="katib-db-manager.kubeflow:6789", collector_image=IMAGE)
 
 
 @pytest.fixture
@@ -93,20 +94,14 @@ async def start(
         algorithms=tuple(ALGORITHMS),
         trial_resources=TRIAL_RESOURCES,
     )
-    registries = RegistryClient(user_agent="test")
-    await stack.enter_async_context(registries.running())
     injector = PodInjector(
         client=client,
         owners=OwnerWalk(client=client, jobs=jobs),
         trials=trials,
         suggestions=suggestions,
         config=config,
-        images=ImageCommands(client=client, registries=registries, clock=time.monotonic),
-        settings=SettingsReader(
-            InjectionSettings(db_manager_address="katib-db-manager.kubeflow:6789", collector_image=IMAGE),
-            form=form,
-            client=client,
-        ),
+        images=await open_images(stack, client),
+        settings=SettingsReader(SETTINGS, form=form, client=client),
     )
     server = AdmissionServer(
         host="127.0.0.1",
@@ -120,6 +115,12 @@ async def start(
     assert await cache.wait_for_sync(asyncio.Event())
     await stack.enter_async_context(server.serving())
     return server
+
+
+async def open_images(stack: AsyncExitStack, client: Client) -> ImageCommands:
+    registries = RegistryClient(user_agent="test")
+    await stack.enter_async_context(registries.running())
+    return ImageCommands(client=client, registries=registries, clock=time.monotonic)
 
 
 async def prepare(client: Client) -> None:
