@@ -291,6 +291,7 @@ class Wiring:
                 InjectionSettings(
                     db_manager_address=self._config.db_manager_address,
                     collector_image=self._config.collector_image,
+                    early_stopping_address=f"katib-db-manager.{self._config.core_namespace}:6788",
                 ),
                 form=self._config.collector_sidecar,
                 client=self._reader,

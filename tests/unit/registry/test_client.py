@@ -1,5 +1,6 @@
 """A registry that answers, wants a login, redirects or misbehaves."""
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ from kfx.registry.errors import RegistryError, RegistryUnavailable
 from kfx.registry.logins import Login
 from kfx.registry.reference import ImageReference
 from tests.oci_registry import Registry, digest_of, serving
-from tests.serving import new_pair, write_pair
+from tests.serving import hearing, new_pair, write_pair
 
 pytestmark = pytest.mark.real_time
 
@@ -263,6 +264,31 @@ async def test_a_registry_that_is_not_there_may_be_there_later(
 async def test_without_being_run_a_client_asks_nobody(registry: Registry) -> None:
     with pytest.raises(RegistryUnavailable, match=r"outside running\(\)"):
         await repository(RegistryClient(user_agent="test"), registry).manifest("1")
+
+
+async def test_the_environments_proxy_is_used_but_not_towards_this_machine(
+    client: RegistryClient, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with hearing() as (proxy, received):
+        for scheme in ("http", "https"):
+            monkeypatch.setenv(f"{scheme}_proxy", proxy)
+        monkeypatch.setenv("no_proxy", "")
+        await repository(client, registry).manifest("1")
+        assert received == b""
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await client.repository(ImageReference("r.test", "a", "1"), None).manifest("1")
+        await asyncio.sleep(0.05)
+        assert received.startswith(b"CONNECT r.test:443 HTTP/1.1")
+
+
+async def test_the_logins_of_the_process_own_user_are_not_used(
+    client: RegistryClient, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login admin password canary")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    await repository(client, registry).manifest("1")
+    assert registry.requests == [(MANIFEST, "")]
 
 
 def test_plain_http_is_for_this_machine_and_for_those_that_were_named() -> None:
