@@ -2,9 +2,9 @@
 
 import base64
 import binascii
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any
 
 import msgspec
@@ -62,12 +62,8 @@ def _suits(entry: _Entry, image: ImageReference) -> bool:
     return (
         wanted_port == port
         and len(wanted_labels) == len(labels)
-        and all(_label_suits(pattern, label) for pattern, label in zip(wanted_labels, labels, strict=True))
+        and all(map(fnmatchcase, labels, wanted_labels))
     )
-
-
-def _label_suits(pattern: str, label: str) -> bool:
-    return re.fullmatch(re.escape(pattern).replace(r"\*", "[^.]*+"), label) is not None
 
 
 def _read_secret(secret: Mapping[str, Any]) -> Iterable[_Entry]:

@@ -1,7 +1,10 @@
 """An image's name, taken apart as container runtimes do."""
 
+import ipaddress
 import re
 from dataclasses import dataclass
+
+from yarl import URL
 
 DOCKER_HUB = "docker.io"
 _HUB_NAMES = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io"})
@@ -49,6 +52,12 @@ def parse_reference(text: str) -> ImageReference:
     registry, repository = _split_registry(name)
     if not _HOST.fullmatch(registry) or not _REPOSITORY.fullmatch(repository) or not _TAG.fullmatch(tag):
         raise ValueError("is not of the form registry/repository:tag")
+    try:
+        host = URL(f"https://{registry}/").host
+        if registry.startswith("["):
+            ipaddress.IPv6Address(host or "")
+    except ValueError:
+        raise ValueError(f"has a registry that is no host and port: {registry}") from None
     return ImageReference(registry, repository, tag, digest)
 
 

@@ -1,6 +1,8 @@
 """How a registry wants to be convinced."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kfx.registry.challenge import Challenge, parse_challenges
 
@@ -26,3 +28,9 @@ from kfx.registry.challenge import Challenge, parse_challenges
 )
 def test_the_way_to_be_taken_is_found(headers: list[str], challenge: Challenge | None) -> None:
     assert parse_challenges(headers) == challenge
+
+
+@given(st.lists(st.text() | st.text(alphabet='Bearbsic ="\\,realm')))
+def test_any_header_is_understood_or_passed_over(headers: list[str]) -> None:
+    found = parse_challenges(headers)
+    assert found is None or found.scheme in {"basic", "bearer"}

@@ -5,6 +5,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kfx.registry.logins import Login, Logins
 from kfx.registry.reference import parse_reference
@@ -35,6 +37,9 @@ def auths(*places: str) -> dict[str, Any]:
         (["*.r.io"], "eu.r.io/a", "*.r.io"),
         (["*.r.io", "eu.r.io"], "eu.r.io/a", "eu.r.io"),
         (["e*.r.io"], "eu.r.io/a", "e*.r.io"),
+        (["*u.r.io"], "eu.r.io/a", "*u.r.io"),
+        (["*e*u*.r.io"], "eu.r.io/a", "*e*u*.r.io"),
+        (["*a.r.io"], "eu.r.io/a", None),
         (["*.r.io"], "a.eu.r.io/a", None),
         (["*.r.io"], "r.io/a", None),
         (["r.io"], "evil-r.io/a", None),
@@ -85,3 +90,20 @@ def test_what_cannot_be_read_is_left_out(broken: dict[str, Any]) -> None:
 def test_a_login_does_not_show_itself() -> None:
     assert "hunter2" not in repr(Login("me", "hunter2"))
     assert Login("me", "p").basic() == "Basic bWU6cA=="
+
+
+SECRETS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["auths", "auth", "username", "password", "r.io"]), inner)
+    ),
+    max_leaves=10,
+)
+
+
+@given(SECRETS, st.sampled_from(["kubernetes.io/dockerconfigjson", "kubernetes.io/dockercfg"]))
+def test_whatever_a_secret_holds_it_gives_a_login_or_none(content: Any, kind: str) -> None:
+    data = {".dockerconfigjson": encoded(json.dumps(content)), ".dockercfg": encoded(json.dumps(content))}
+    found = Logins([{"type": kind, "data": data}]).find(parse_reference("r.io/a"))
+    assert found is None or isinstance(found, Login)

@@ -1,6 +1,9 @@
 """Images' names."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from yarl import URL
 
 from kfx.registry.reference import ImageReference, parse_reference
 
@@ -52,6 +55,9 @@ def test_the_docker_hub_is_dialled_by_another_name() -> None:
         "me@r.io/a",
         "r.io/a:-1",
         "r.io:port/a",
+        "r.io:99999/a",
+        "[:::]/a",
+        "[1.2.3]:1/a",
         f"r.io/a@{DIGEST}0",
         "r.io/a@md5:00",
         "r.io/" + "a" * 1024,
@@ -60,5 +66,16 @@ def test_the_docker_hub_is_dialled_by_another_name() -> None:
     ],
 )
 def test_what_could_mean_something_else_in_a_url_is_no_name(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is not|is longer|has a digest"):
+    with pytest.raises(ValueError, match=r"is not|is longer|has a"):
         parse_reference(text)
+
+
+@given(st.text() | st.text(alphabet="ar.io:/@-_1A[]%"))
+def test_any_text_is_a_name_that_is_safe_in_a_url_or_none(text: str) -> None:
+    try:
+        found = parse_reference(text)
+    except ValueError:
+        return
+    url = URL(f"https://{found.host}/v2/{found.repository}/manifests/{found.version}")
+    assert url.path == f"/v2/{found.repository}/manifests/{found.version}"
+    assert (url.user, url.query_string, url.fragment) == (None, "", "")
