@@ -37,6 +37,7 @@ from kfx.kube.client import Client
 from kfx.kube.credentials import Credentials, CredentialsError, load_credentials
 from kfx.kube.model import KubeObject
 from kfx.kube.transport import Transport
+from kfx.registry.client import RegistryClient
 from kfx.runtime.access import AccessReviewer
 from kfx.runtime.address import InvalidAddress, ListenError
 from kfx.runtime.admission import AdmissionHandler, AdmissionServer
@@ -67,8 +68,10 @@ from kfx.webhooks.certificates import certificate_source
 from kfx.webhooks.config_reader import KatibConfigReader
 from kfx.webhooks.experiment_defaulter import ExperimentDefaulter
 from kfx.webhooks.experiment_validator import ExperimentValidator
+from kfx.webhooks.image_commands import ImageCommands
 from kfx.webhooks.owners import OwnerWalk
 from kfx.webhooks.pod_injector import PodInjector
+from kfx.webhooks.settings_reader import SettingsReader
 
 if TYPE_CHECKING:
     from kfx.runtime.spans import Spans
@@ -148,6 +151,7 @@ class Wiring:
         self._templates = TemplateReader(client=self._reader, core_namespace=config.core_namespace)
         self._katib_config = self._config_reader()
         self._prepare = Preparer(self._validation_context)
+        self._registries = RegistryClient(user_agent=AGENT, plain_http=config.insecure_registry)
         self._recorders: dict[str, EventRecorder] = {}
 
     def manager(self) -> Manager:
@@ -162,6 +166,7 @@ class Wiring:
             background=[
                 self._loop_lag,
                 self._foreign,
+                self._registries,
                 *self._metrics_certificates,
                 *self._recorders.values(),
             ],
@@ -343,10 +348,16 @@ class Wiring:
             trials=self._trials,
             suggestions=self._suggestions,
             config=self._katib_config,
-            settings=InjectionSettings(
-                db_manager_address=self._config.db_manager_address,
-                collector_image=self._config.collector_image,
-                inject_security_context=self._config.webhook_inject_securitycontext,
+            images=ImageCommands(client=self._reader, registries=self._registries, clock=time.monotonic),
+            settings=SettingsReader(
+                InjectionSettings(
+                    db_manager_address=self._config.db_manager_address,
+                    collector_image=self._config.collector_image,
+                    early_stopping_address=f"katib-db-manager.{self._config.core_namespace}:6788",
+                    inject_security_context=self._config.webhook_inject_securitycontext,
+                ),
+                form=self._config.collector_sidecar,
+                client=self._reader,
             ),
             recorder=self._recorder(TRIAL),
         )

@@ -52,6 +52,8 @@ class Config:
     sqlite_path: str
     db_manager_addr: str
     collector_image: str
+    collector_sidecar: str
+    insecure_registry: tuple[str, ...]
     metrics_wait: float
     image_wait: float
     shutdown_delay: float
@@ -90,6 +92,13 @@ def parse_endpoint(text: str) -> str:
         raise ValueError("expected a URL such as http://collector:4318")
     if found.username or found.password:
         raise ValueError("put credentials into OTEL_EXPORTER_OTLP_HEADERS, not into the URL")
+    return text
+
+
+def parse_registry(text: str) -> str:
+    """``host`` or ``host:port``, as it stands in an image's name."""
+    if not re.fullmatch(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?", text):
+        raise ValueError("expected host or host:port, as in an image's name")
     return text
 
 
@@ -157,6 +166,17 @@ FLAGS: tuple[Flag, ...] = (
     Flag(
         "collector-image", "image", f"ghcr.io/kubeflow/kfx:v{__version__}",
         "image of the injected metrics collector, when katib-config names none", flags.parse_stated,
+    ),
+    Flag(
+        "collector-sidecar", "form", "classic",
+        "kfx's own collector as a container (classic), or as an init container that stays (native, from "
+        "Kubernetes 1.29); auto: native where the API server can",
+        flags.parse_choice("auto", "native", "classic"),
+    ),
+    Flag(
+        "insecure-registry", "host:port", (),
+        "a registry that is asked for an image's entry point without TLS; repeat the flag for several",
+        parse_registry, repeated=True,
     ),
     Flag(
         "metrics-wait", "duration", 120.0,

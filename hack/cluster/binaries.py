@@ -52,8 +52,11 @@ class BuildError(Exception):
     """A binary cannot be made; the text says which, why and what to do."""
 
 
-def find(tools: Sequence[Tool], cache: Path) -> dict[str, Path]:
-    """Path of every tool by name, building those that are missing. Raises BuildError."""
+def find(tools: Sequence[Tool], cache: Path, pins: Path = TOOLS) -> dict[str, Path]:
+    """Path of every tool by name, building those that are missing from the modules below ``pins``.
+
+    Raises BuildError.
+    """
     assets = os.environ.get("KUBEBUILDER_ASSETS")
     found = _given(tools, Path(assets)) if assets else {}
     wanted = [tool for tool in tools if tool.name not in found]
@@ -61,8 +64,8 @@ def find(tools: Sequence[Tool], cache: Path) -> dict[str, Path]:
         say(f"KUBEBUILDER_ASSETS has no {', '.join(tool.name for tool in wanted)}: using own")
     if wanted:
         go = find_go(cache)
-        folder = cache / f"bin-{_pin_hash(go)}"
-        _build_missing(wanted, folder, go)
+        folder = cache / f"bin-{_pin_hash(go, pins)}"
+        _build_missing(wanted, folder, go, pins)
         found |= {tool.name: folder / tool.name for tool in wanted}
     return found
 
@@ -106,25 +109,25 @@ def go_version(go: Path) -> tuple[int, int]:
     return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
-def _pin_hash(go: Path) -> str:
+def _pin_hash(go: Path, pins: Path) -> str:
     digest = hashlib.sha256()
     digest.update(subprocess.run([go, "env", "GOVERSION"], capture_output=True, check=True).stdout)
-    for file in sorted(TOOLS.glob("*/go.*")):
+    for file in sorted(pins.glob("*/go.*")):
         digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
 
 
-def _build_missing(tools: Sequence[Tool], folder: Path, go: Path) -> None:
+def _build_missing(tools: Sequence[Tool], folder: Path, go: Path, pins: Path) -> None:
     if all((folder / tool.name).exists() for tool in tools):
         return
     with locked(folder.with_suffix(".lock"), "another run builds the cluster's binaries"):
         missing = [tool for tool in tools if not (folder / tool.name).exists()]
         folder.mkdir(parents=True, exist_ok=True)
         for number, tool in enumerate(missing, 1):
-            _build(tool, folder, go=go, place=f"{number} of {len(missing)}")
+            _build(tool, folder, go=go, module=pins / tool.module, place=f"{number} of {len(missing)}")
 
 
-def _build(tool: Tool, folder: Path, *, go: Path, place: str) -> None:
+def _build(tool: Tool, folder: Path, *, go: Path, module: Path, place: str) -> None:
     say(f"building {tool.name} ({place}, about {tool.minutes:g} min when nothing is cached)…")
     began = time.monotonic()
     draft = folder / f"{tool.name}.part"
@@ -141,7 +144,7 @@ def _build(tool: Tool, folder: Path, *, go: Path, place: str) -> None:
     ]
     done = subprocess.run(
         command,
-        cwd=TOOLS / tool.module,
+        cwd=module,
         env=_build_environment(),
         capture_output=True,
         text=True,
@@ -149,7 +152,7 @@ def _build(tool: Tool, folder: Path, *, go: Path, place: str) -> None:
     )
     if done.returncode:
         raise BuildError(
-            f"{tool.name} cannot be built from {TOOLS / tool.module}:\n{done.stderr.strip()[-2000:]}\n"
+            f"{tool.name} cannot be built from {module}:\n{done.stderr.strip()[-2000:]}\n"
             "Is the Go module proxy reachable (go env GOPROXY)?"
         )
     draft.rename(folder / tool.name)

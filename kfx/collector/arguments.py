@@ -32,6 +32,7 @@ class Arguments:
     wait_all: bool = True
     poll_interval: float = 1.0
     timeout: float = 0.0
+    native: bool = False
 
 
 def _text(text: str) -> str:
@@ -92,6 +93,11 @@ _FLAGS: dict[str, tuple[str | None, Callable[[str], Any], str]] = {
     "w": ("wait_all", _bool, "whether to wait for the other containers too"),
     "p": ("poll_interval", _interval, "how often to look, such as 1s"),
     "timeout": ("timeout", _duration, "how long to wait for the training, 0 for ever"),
+    "native": (
+        "native",
+        _bool,
+        "whether this is a native sidecar, told by SIGTERM that the others have ended",
+    ),
     "stop-rule": (None, _stop_rule, "not built in this version"),
     "s-earlystop": (None, _text, "host:port of the early-stopping service"),
 }

@@ -1,7 +1,9 @@
 """``kfx metrics-collector``: wait for the training, read its metrics, report them, end."""
 
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from kfx.collector.arguments import Arguments, parse_arguments, usage
@@ -42,7 +44,12 @@ def run(arguments: Arguments, table: ProcessTable | None = None) -> None:
         else text_parser(arguments.metrics, arguments.filters)
     )
     tail = Tail(path, sys.stdout.buffer)
-    training = Training(table or ProcessTable(), path, poll_interval=arguments.poll_interval)
+    training = Training(
+        table or ProcessTable(),
+        path,
+        poll_interval=arguments.poll_interval,
+        ending=_hear_the_end() if arguments.native else None,
+    )
     try:
         training.wait(wait_all=arguments.wait_all, timeout=arguments.timeout, on_poll=tail.copy)
     finally:
@@ -51,6 +58,15 @@ def run(arguments: Arguments, table: ProcessTable | None = None) -> None:
     with Channel(arguments.store_address, own_namespace()) as channel:
         report(encode_requests(arguments.trial, values), channel.send, address=arguments.store_address)
     _say(f"reported the metrics of trial {arguments.trial} to {arguments.store_address}")
+    if arguments.native:
+        training.stay()
+
+
+def _hear_the_end() -> Callable[[], bool]:
+    """Whether SIGTERM has come; from here on it ends nothing by itself: there is still a report to send."""
+    heard = threading.Event()
+    signal.signal(signal.SIGTERM, lambda _number, _frame: heard.set())
+    return heard.is_set
 
 
 def _say(text: str) -> None:

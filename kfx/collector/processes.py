@@ -65,6 +65,9 @@ class Training:
     """The training of one trial, seen through the process table and the marker files.
 
     ``path`` is the metrics file. ``sleep`` and ``clock`` count seconds.
+
+    ``ending`` makes it the view of a native sidecar, which starts long before the training does, and is told
+    when every container that is no sidecar has ended.
     """
 
     def __init__(
@@ -75,12 +78,14 @@ class Training:
         poll_interval: float,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
+        ending: Callable[[], bool] | None = None,
     ) -> None:
         self._table = table
         self._path = path
         self._poll_interval = poll_interval
         self._sleep = sleep
         self._clock = clock
+        self._ending = ending
 
     def wait(self, *, wait_all: bool, timeout: float, on_poll: Callable[[], None]) -> None:
         """Returns when the training has ended well, and with ``wait_all`` every other container too.
@@ -92,11 +97,23 @@ class Training:
         main, others = self._find()
         for _ in self._polls():
             on_poll()
-            running = [pid for pid in others if self._table.alive(pid)] if wait_all else []
+            running = self._awaited(others) if wait_all else []
             if (main is None or self._ended_well(main)) and not running:
                 return
             if timeout and self._clock() - started >= timeout:
                 raise CollectorError(f"the training did not end within {timeout:g} s (-timeout)")
+
+    def stay(self) -> None:
+        """Returns when a native sidecar may end; one that ends before is started again."""
+        for _ in self._polls():
+            if self._ending is None or self._ending():
+                return
+
+    def _awaited(self, others: list[int]) -> list[int]:
+        """The other containers that still run; near the end those are sidecars, which wait for this one."""
+        if self._ending is not None and self._ending():
+            return []
+        return [pid for pid in others if self._table.alive(pid)]
 
     def _polls(self) -> Iterator[None]:
         while True:
@@ -107,21 +124,23 @@ class Training:
         """The pid of the training, None where it has ended well before; and the other containers'.
 
         A process is only taken for the training without the mark in its command line when nothing
-        better turned up in time; a shell replaced by ``exec`` looks like that.
+        better turned up in time; a shell replaced by ``exec`` looks like that. Beside a native sidecar
+        that may be another sidecar, so there only the mark counts, until the end.
         """
         deadline = self._clock() + START_GRACE
+        native = self._ending is not None
         mark = f"echo {COMPLETED} > {self._path.parent}"
         for _ in self._polls():
+            late = self._ending() if self._ending is not None else self._clock() >= deadline
             roots = self._table.roots()
             marked = [process.pid for process in roots if mark in process.command]
-            late = self._clock() >= deadline
             if marked:
                 return marked[-1], [process.pid for process in roots if process.pid != marked[-1]]
             if self._any_completed():
                 return None, [process.pid for process in roots]
-            if roots and late:
+            if roots and late and not native:
                 return roots[0].pid, [process.pid for process in roots[1:]]
-            if not roots and (late or self._path.exists()):
+            if late or (not native and not roots and self._path.exists()):
                 raise CollectorError(self._nothing_found())
         raise AssertionError("polling never ends by itself")
 

@@ -34,6 +34,7 @@ def wrap_command(
     command: Sequence[str],
     args: Sequence[str],
     *,
+    image: Sequence[str] = (),
     directory: str,
     output: str = "",
     stoppable: bool = False,
@@ -41,11 +42,15 @@ def wrap_command(
     """The command with redirect, early-stop clause and completion clause (Katib ``wrapWorkerContainer``).
 
     ``directory`` holds the marker file, ``output`` is the file that takes stdout and stderr (empty: they
-    stay), ``stoppable``: the trial has early-stopping rules. Raises :class:`CommandError`.
+    stay), ``stoppable``: the trial has early-stopping rules. ``image``: what the image puts before ``args``
+    where there is no ``command``. Raises :class:`CommandError`.
     """
-    if not command:
-        raise CommandError("it has no command; set command (the image's own entry point is not looked up)")
-    shell, body = _group([*command, *args])
+    if not (command or image or args):
+        raise CommandError("neither it nor its image has a command; set command")
+    if command:
+        shell, body = _group([*command, *args], fixed=0)
+    else:
+        shell, body = _group([*map(_keep_dollars, image), *args], fixed=len(image))
     place = posixpath.normpath(directory)
     marker, seen_inside = posixpath.normpath(f"{place}/$$$$.pid"), posixpath.normpath(f"{place}/$$.pid")
     parts = [body]
@@ -61,13 +66,24 @@ def wrap_command(
     return WrappedCommand(shell, " ".join(parts))
 
 
-def _group(words: Sequence[str]) -> tuple[tuple[str, ...], str]:
-    """The shell to start, and the user's words as one command of its language."""
+def _keep_dollars(word: str) -> str:
+    """An image's word in a pod's field, where the kubelet makes ``$`` of ``$$`` and expands ``$(NAME)``."""
+    return word.replace("$", "$$")
+
+
+def _group(words: Sequence[str], *, fixed: int) -> tuple[tuple[str, ...], str]:
+    """The shell to start, and the words as one command of its language.
+
+    The first ``fixed`` words are an image's: no shell would read them, so none shall see more than text.
+    """
     split = _find_script(words)
     if split is None:
         if len(words) == 1 and _is_shell(words[0]):
             raise CommandError(f"{words[0]} alone has nothing to run; add -c and a script, or a file")
-        return ("sh", "-c"), " ".join([words[0], *map(quote_word, words[1:])])
+        return ("sh", "-c"), " ".join(
+            shlex.quote(word) if at < fixed else quote_word(word) if at else word
+            for at, word in enumerate(words)
+        )
     shell, text = tuple(words[:split]), " ".join(words[split:])
     if not text.strip():
         raise CommandError(f"{' '.join(shell)} is followed by no script; add one")

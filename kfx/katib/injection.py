@@ -15,17 +15,15 @@ from kfx.katib.katib_config import KatibConfigError, RuntimeConfig
 from kfx.katib.names import LABEL_EXPERIMENT, LABEL_TRIAL
 from kfx.katib.sidecar import (
     METRICS_VOLUME,
-    OWN_COMMAND,
     STD_OUT_FILE,
     WRAPPED_KINDS,
     InjectionError,
-    MetricsPlace,
     collector_args,
     collector_kind,
+    compose_own_sidecar,
     compose_sidecar,
     custom_container,
     metrics_place,
-    own_security_context,
 )
 
 SUGGESTION_VOLUME = "suggestion-volume"
@@ -39,13 +37,15 @@ Operations = list[dict[str, Any]]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InjectionSettings:
     """What all pods share. ``host:port`` addresses; ``early_stopping_address`` empty: the one that Katib's
-    suggestion Service has. ``collector_image``: kfx's own, the only one whose command is set.
+    suggestion Service has. ``collector_image``: kfx's own, the only one whose command is set, and the only
+    one that ``native_sidecar`` makes an init container that stays.
     """
 
     db_manager_address: str
     collector_image: str
     early_stopping_address: str = ""
     inject_security_context: bool = False
+    native_sidecar: bool = False
 
 
 @dataclass(slots=True)
@@ -67,6 +67,15 @@ def needs_collector(pod: Mapping[str, Any], trial: Trial) -> bool:
     return is_primary(pod, trial) and collector_kind(trial) != "Push" and not _was_here(pod, trial)
 
 
+def find_commandless(pod: Mapping[str, Any], trial: Trial) -> Mapping[str, Any] | None:
+    """The primary container whose image must say what it runs; ``None`` where that need not be known."""
+    index = _primary_index(pod, trial)
+    if index is None or collector_kind(trial) not in WRAPPED_KINDS or not needs_collector(pod, trial):
+        return None
+    primary = _containers(pod)[index]
+    return None if primary.get("command") else primary
+
+
 def _was_here(pod: Mapping[str, Any], trial: Trial) -> bool:
     """Whether an earlier call has been answered for this pod, which then has its trial's name twice."""
     index = _primary_index(pod, trial)
@@ -81,10 +90,12 @@ def inject(
     suggestion: Suggestion | None,
     config: RuntimeConfig,
     settings: InjectionSettings,
+    image: Sequence[str] = (),
 ) -> Operations:
     """The operations that make ``pod`` a pod of ``trial``. Raises :class:`InjectionError`.
 
     ``suggestion`` is that of the trial's Experiment; it is only looked at where :func:`needs_collector`.
+    ``image``: what the image of the container that :func:`find_commandless` found puts before its arguments.
     """
     index = _primary_index(pod, trial)
     found = _label_operations(pod, trial)
@@ -98,25 +109,21 @@ def inject(
             "primaryPodLabels in the Experiment's trialTemplate"
         )
     if index is not None and needs_collector(pod, trial):
-        found += _collector_operations(pod, trial, index, suggestion, config, settings)
+        if suggestion is None:
+            raise InjectionError(
+                f"Suggestion {trial.metadata.label(LABEL_EXPERIMENT)!r} of Trial "
+                f"{trial.metadata.name} is not there; restore the label {LABEL_EXPERIMENT}, or the Experiment"
+            )
+        sidecar = _sidecar(pod, _containers(pod)[index], trial, suggestion, config, settings)
+        found += _collector_operations(pod, trial, index, suggestion, sidecar)
+        found += _wrap_operations(_containers(pod)[index], index, trial, image)
     return found
 
 
 def _collector_operations(
-    pod: Mapping[str, Any],
-    trial: Trial,
-    index: int,
-    suggestion: Suggestion | None,
-    config: RuntimeConfig,
-    settings: InjectionSettings,
+    pod: Mapping[str, Any], trial: Trial, index: int, suggestion: Suggestion, sidecar: dict[str, Any]
 ) -> Operations:
-    if suggestion is None:
-        raise InjectionError(
-            f"Suggestion {trial.metadata.label(LABEL_EXPERIMENT)!r} of Trial "
-            f"{trial.metadata.name} is not there; restore the label {LABEL_EXPERIMENT}, or the Experiment"
-        )
     primary, place = _containers(pod)[index], metrics_place(trial)
-    sidecar = _sidecar(pod, primary, trial, suggestion, config, settings)
     added = _Additions()
     _add_suggestion_volume(added, trial, suggestion)
     if place is not None:
@@ -124,13 +131,13 @@ def _collector_operations(
         added.mounts.append(mount)
         added.volumes.append({"name": METRICS_VOLUME, "emptyDir": {}})
         sidecar["volumeMounts"] = [*(sidecar.get("volumeMounts") or ()), mount]
-    base = f"/spec/containers/{index}"
+    # Only as an init container has a container a restart policy: kubelets then let it stay beside the others.
+    home = "initContainers" if "restartPolicy" in sidecar else "containers"
     return [
-        {"op": "add", "path": "/spec/containers/-", "value": sidecar},
+        *_append("/spec", pod["spec"], home, [sidecar]),
         {"op": "add", "path": "/spec/shareProcessNamespace", "value": True},
-        *_append(base, primary, "volumeMounts", added.mounts),
+        *_append(f"/spec/containers/{index}", primary, "volumeMounts", added.mounts),
         *_append("/spec", pod["spec"], "volumes", added.volumes),
-        *_wrap_operations(base, primary, trial, place),
     ]
 
 
@@ -155,8 +162,7 @@ def _sidecar(
         early_stopping_address=settings.early_stopping_address or _service_address(suggestion),
     )
     if entry.image == settings.collector_image:
-        sidecar = compose_sidecar(trial, entry, args, own_security_context(primary, pod["spec"]))
-        return {**sidecar, "command": list(OWN_COMMAND)}
+        return compose_own_sidecar(trial, entry, args, primary, pod["spec"], native=settings.native_sidecar)
     copied = _containers(pod)[0].get("securityContext") if settings.inject_security_context else None
     return compose_sidecar(trial, entry, args, copied)
 
@@ -183,15 +189,16 @@ def _add_suggestion_volume(added: _Additions, trial: Trial, suggestion: Suggesti
 
 
 def _wrap_operations(
-    base: str, primary: Mapping[str, Any], trial: Trial, place: MetricsPlace | None
+    primary: Mapping[str, Any], index: int, trial: Trial, image: Sequence[str]
 ) -> Operations:
-    kind = collector_kind(trial)
+    kind, place = collector_kind(trial), metrics_place(trial)
     if kind not in WRAPPED_KINDS or place is None:
         return []
     try:
         wrapped = wrap_command(
             primary.get("command") or (),
             primary.get("args") or (),
+            image=image,
             directory=place.directory,
             output=STD_OUT_FILE if kind == "StdOut" else "",
             stoppable=bool(trial.spec.early_stopping_rules),
@@ -201,6 +208,7 @@ def _wrap_operations(
             f"container {primary.get('name')} of Trial {trial.metadata.name} cannot be wrapped: {error} "
             "in the Experiment's trialTemplate"
         ) from error
+    base = f"/spec/containers/{index}"
     return [
         {"op": "add", "path": f"{base}/command", "value": list(wrapped.command)},
         {"op": "add", "path": f"{base}/args", "value": [wrapped.script]},

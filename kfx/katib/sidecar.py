@@ -8,6 +8,8 @@ from typing import Any
 from kfx.apis.common import FileSystemPath
 from kfx.apis.katib_config import MetricsCollectorEntry
 from kfx.apis.trial import Trial
+from kfx.katib.katib_config import BUILT_IN_COLLECTORS, CONFIG_MAP
+from kfx.katib.pod_shape import PodShapeError, check_container
 from kfx.kube.model import to_builtins
 
 STD_OUT_FILE = "/var/log/katib/metrics.log"
@@ -50,6 +52,13 @@ def custom_container(trial: Trial) -> Mapping[str, Any]:
             f"Trial {trial.metadata.name}: spec.metricsCollector.collector.customCollector is missing; "
             "a collector of kind Custom needs its container there"
         )
+    try:
+        check_container(collector.custom_collector)
+    except PodShapeError as error:
+        raise InjectionError(
+            f"Trial {trial.metadata.name}: spec.metricsCollector.collector.customCollector is no container: "
+            f"{error}; correct it in the Experiment"
+        ) from None
     return collector.custom_collector
 
 
@@ -95,6 +104,41 @@ def compose_sidecar(
     return found
 
 
+def compose_own_sidecar(
+    trial: Trial,
+    entry: MetricsCollectorEntry,
+    args: list[str],
+    primary: Mapping[str, Any],
+    pod_spec: Mapping[str, Any],
+    *,
+    native: bool,
+) -> dict[str, Any]:
+    """kfx's own collector, the only one whose abilities, command and user are known.
+
+    ``native``: an init container that stays; it is told so, as it then ends by SIGTERM and not by itself.
+    Raises :class:`InjectionError` for what it cannot do.
+    """
+    _check_ability(trial)
+    stays = ["-native", "true"] if native else []
+    sidecar = compose_sidecar(trial, entry, [*args, *stays], own_security_context(primary, pod_spec))
+    sidecar["command"] = list(OWN_COMMAND)
+    return {**sidecar, "restartPolicy": "Always"} if native else sidecar
+
+
+def _check_ability(trial: Trial) -> None:
+    """Refuse what would end the collector at once, and the trial with it, after all of the training."""
+    kind = collector_kind(trial)
+    problem = remedy = ""
+    if kind not in BUILT_IN_COLLECTORS:
+        problem = f"reads no metrics of kind {kind} yet, only of {' and '.join(BUILT_IN_COLLECTORS)}"
+        remedy = f"name an image that does, such as Katib's, for {kind} in ConfigMap {CONFIG_MAP}"
+    elif trial.spec.early_stopping_rules:
+        problem = "knows no early stopping yet"
+        remedy = f"name Katib's image for {kind} in ConfigMap {CONFIG_MAP}, or remove earlyStopping"
+    if problem:
+        raise InjectionError(f"Trial {trial.metadata.name}: kfx's own metrics collector {problem}; {remedy}")
+
+
 def collector_args(
     trial: Trial,
     entry: MetricsCollectorEntry,
@@ -137,7 +181,8 @@ def own_security_context(primary: Mapping[str, Any], pod_spec: Mapping[str, Any]
     these two capabilities root could neither end a process of the image's own user nor write beside its
     files.
     """
-    stated = {**(pod_spec.get("securityContext") or {}), **(primary.get("securityContext") or {})}
+    both = [*(pod_spec.get("securityContext") or {}).items(), *(primary.get("securityContext") or {}).items()]
+    stated = {name: value for name, value in both if value is not None}
     capabilities: dict[str, Any] = {"drop": ["ALL"]}
     found: dict[str, Any] = {
         "allowPrivilegeEscalation": False,

@@ -4,21 +4,17 @@ Similar events are gathered under one message, identical ones are counted up, an
 often from one object is dropped. All memory is bounded.
 """
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Generic, TypeVar
 
-LARGEST_CACHE = 4096  # keys in each of the caches
+from kfx.runtime.memory import LeastRecentlyUsed
+
 SIMILAR = 10  # distinct messages, from which on they are gathered
 SIMILAR_WITHIN = timedelta(seconds=600)
 BURST = 25  # events of one object
 REFILL_SECONDS = 300.0  # for each further one
 GATHERED = "(combined from similar events): "
-
-K = TypeVar("K", bound=Hashable)
-V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,34 +103,3 @@ class EventCorrelator:
             return False
         bucket.tokens -= 1
         return True
-
-
-class LeastRecentlyUsed(Generic[K, V]):
-    """A mapping that drops what was not asked for longest once it holds ``size`` keys."""
-
-    def __init__(self, size: int = LARGEST_CACHE) -> None:
-        self._size = size
-        self._items: OrderedDict[K, V] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def get(self, key: K) -> V | None:
-        if key not in self._items:
-            return None
-        self._items.move_to_end(key)
-        return self._items[key]
-
-    def get_or(self, key: K, make: Callable[[], V]) -> V:
-        """The value of ``key``, made now if there is none."""
-        found = self.get(key)
-        if found is None:
-            found = make()
-            self.put(key, found)
-        return found
-
-    def put(self, key: K, value: V) -> None:
-        self._items[key] = value
-        self._items.move_to_end(key)
-        if len(self._items) > self._size:
-            self._items.popitem(last=False)

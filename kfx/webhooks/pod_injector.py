@@ -1,22 +1,27 @@
 """``/mutate-pod``: the pods of a trial get the container that collects its metrics."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
-from kfx.katib.injection import InjectionSettings, inject, needs_collector
+from kfx.katib.injection import Operations, find_commandless, inject, needs_collector
 from kfx.katib.katib_config import EMPTY_CONFIG, KatibConfigError
 from kfx.katib.names import LABEL_EXPERIMENT
+from kfx.katib.pod_shape import PodShapeError, check_pod
 from kfx.katib.sidecar import InjectionError
+from kfx.kube.decode import Undecodable
 from kfx.kube.errors import ApiError, NotFound, TransportError
 from kfx.kube.model import KubeObject
-from kfx.runtime.admission import AdmissionRequest, Allowed, Denied, Verdict
+from kfx.registry.errors import RegistryError, RegistryUnavailable
+from kfx.runtime.admission import AdmissionRequest, Allowed, Denied, InvalidRequest, Verdict
 from kfx.runtime.plan import Note
 from kfx.runtime.reconcile import Request
 from kfx.runtime.store import Lister
 from kfx.webhooks.config_reader import KatibConfigReader
+from kfx.webhooks.image_commands import ImageCommands
 from kfx.webhooks.owners import OwnerWalk, Reference
+from kfx.webhooks.settings_reader import SettingsReader
 
 T = TypeVar("T", bound=KubeObject)
 
@@ -51,7 +56,8 @@ class PodInjector:
         trials: Lister[Trial],
         suggestions: Lister[Suggestion],
         config: KatibConfigReader,
-        settings: InjectionSettings,
+        images: ImageCommands,
+        settings: SettingsReader,
         recorder: Recorder | None = None,
     ) -> None:
         self._recorder = recorder
@@ -60,39 +66,69 @@ class PodInjector:
         self._trials = trials
         self._suggestions = suggestions
         self._config = config
+        self._images = images
         self._settings = settings
 
     async def handle(self, request: AdmissionRequest) -> Verdict:
         """A pod of no trial passes untouched; one whose trial cannot be read is put off with code 500."""
         pod = request.document()
         try:
+            check_pod(request.object)
             owner = await self._owners.find_trial(pod, request.namespace)
             trial = owner and await self._read_trial(owner, request.namespace)
-        except (ApiError, TransportError) as error:
+        except PodShapeError as error:
+            raise InvalidRequest(f"request.object is no pod: {error}") from None
+        except (ApiError, TransportError, Undecodable) as error:
             message = f"cannot tell which Trial the pod belongs to: {error}; its creator will try again"
             return Denied(message, code=500)
         if not trial:
             return Allowed()
-        verdict = await self._inject(pod, trial)
+        verdict = await self._judge(pod, trial)
         if isinstance(verdict, Denied) and self._recorder is not None and not request.dry_run:
             self._recorder.note(trial, Note("Warning", REFUSED, f"a pod was refused: {verdict.message}"))
         return verdict
 
-    async def _inject(self, pod: Mapping[str, Any], trial: Trial) -> Verdict:
+    async def _judge(self, pod: Mapping[str, Any], trial: Trial) -> Verdict:
         try:
-            collected = needs_collector(pod, trial)
-            suggestion = await self._read_suggestion(trial) if collected else None
-            config = self._config.read() if collected else EMPTY_CONFIG
-            operations = inject(pod, trial, suggestion=suggestion, config=config, settings=self._settings)
+            return Allowed(await self._inject(pod, trial) or None)
         except (InjectionError, KatibConfigError) as error:
             return Denied(str(error))
-        except (ApiError, TransportError) as error:
-            return Denied(f"cannot read the Suggestion of {trial}: {error}; try again", code=500)
-        return Allowed(operations or None)
+        except RegistryError as error:
+            return Denied(str(error), code=500 if isinstance(error, RegistryUnavailable) else 400)
+        except (ApiError, TransportError, Undecodable) as error:
+            return Denied(f"cannot read what the pod of {trial} needs: {error}; try again", code=500)
+
+    async def _inject(self, pod: Mapping[str, Any], trial: Trial) -> Operations:
+        settings = await self._settings.read()
+        if not needs_collector(pod, trial):
+            return inject(pod, trial, suggestion=None, config=EMPTY_CONFIG, settings=settings)
+        return inject(
+            pod,
+            trial,
+            suggestion=await self._read_suggestion(trial),
+            config=self._config.read(),
+            settings=settings,
+            image=await self._image_words(pod, trial),
+        )
+
+    async def _image_words(self, pod: Mapping[str, Any], trial: Trial) -> Sequence[str]:
+        container = find_commandless(pod, trial)
+        if container is None:
+            return ()
+        try:
+            return await self._images.find(container, pod["spec"], trial.metadata.namespace)
+        except RegistryError as error:
+            raise type(error)(
+                f"container {container.get('name')} of Trial {trial.metadata.name} has no command, and its "
+                f"image {str(container.get('image'))[:256]} cannot be asked for one: {error}; or set command "
+                "in the Experiment's trialTemplate"
+            ) from None
 
     async def _read_trial(self, owner: Reference, namespace: str) -> Trial | None:
         """The Trial that is meant, ``None`` where only a namesake of it is left."""
         name, uid = str(owner.get("name") or ""), owner.get("uid")
+        if not name:
+            return None
         cached = self._trials.get(Request(namespace, name))
         if cached is not None and cached.metadata.uid == uid:
             return cached

@@ -1,6 +1,7 @@
 """The three webhooks as a real API server calls them, with the rules that are shipped."""
 
 import asyncio
+import time
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -26,6 +27,7 @@ from kfx.kube.client import Client
 from kfx.kube.credentials import load_credentials
 from kfx.kube.errors import AlreadyExists, ApiError, NotFound
 from kfx.kube.resource import Resource
+from kfx.registry.client import RegistryClient
 from kfx.runtime.admission import AdmissionServer
 from kfx.runtime.cache import Cache
 from kfx.runtime.certs import FileCertificates
@@ -33,8 +35,11 @@ from kfx.runtime.metrics import RuntimeMetrics
 from kfx.webhooks.config_reader import KatibConfigReader
 from kfx.webhooks.experiment_defaulter import ExperimentDefaulter
 from kfx.webhooks.experiment_validator import NAMESPACES, ExperimentValidator
+from kfx.webhooks.image_commands import SECRETS, SERVICE_ACCOUNTS, ImageCommands
 from kfx.webhooks.owners import OwnerWalk
 from kfx.webhooks.pod_injector import PodInjector
+from kfx.webhooks.settings_reader import SettingsReader
+from tests.oci_registry import Registry, serving
 from tests.serving import new_pair, write_pair
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
@@ -50,11 +55,12 @@ HOOKS = {
 JOBS = Resource("batch", "v1", "jobs", "Job")
 PODS = Resource("", "v1", "pods", "Pod")
 IMAGE = "kfx.local/kfx:1"
+SETTINGS = InjectionSettings(db_manager_address="katib-db-manager.kubeflow:6789", collector_image=IMAGE)
 
 
 @pytest.fixture
-async def client(cluster: Layout, tmp_path: Path) -> AsyncIterator[Client]:
-    """A client of an API server that asks kfx's webhooks."""
+async def client(cluster: Layout, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Client]:
+    """A client of an API server that asks kfx's webhooks; the parameter is the form of the sidecar."""
     pair = new_pair()
     write_pair(tmp_path, pair)
     async with AsyncExitStack() as stack:
@@ -62,14 +68,17 @@ async def client(cluster: Layout, tmp_path: Path) -> AsyncIterator[Client]:
             Client.connect(load_credentials(str(cluster.kubeconfig)), user_agent="test")
         )
         await prepare(client)
-        server = await start(stack, client, FileCertificates(tmp_path))
+        form = getattr(request, "param", "classic")
+        server = await start(stack, client, FileCertificates(tmp_path), form)
         await register(client, server.bound[1], b64encode(pair.authorities[0]).decode())
         yield client
         for resource in HOOKS.values():
             await client.delete(resource, "", "katib.kubeflow.org")
 
 
-async def start(stack: AsyncExitStack, client: Client, certificates: FileCertificates) -> AdmissionServer:
+async def start(
+    stack: AsyncExitStack, client: Client, certificates: FileCertificates, form: str
+) -> AdmissionServer:
     metrics = RuntimeMetrics(CollectorRegistry())
     cache = Cache(client, metrics=metrics)
     trials, suggestions = cache.informer(Trial, transform=compact), cache.informer(Suggestion)
@@ -92,9 +101,8 @@ async def start(stack: AsyncExitStack, client: Client, certificates: FileCertifi
         trials=trials,
         suggestions=suggestions,
         config=config,
-        settings=InjectionSettings(
-            db_manager_address="katib-db-manager.kubeflow:6789", collector_image=IMAGE
-        ),
+        images=await open_images(stack, client),
+        settings=SettingsReader(SETTINGS, form=form, client=client),
     )
     server = AdmissionServer(
         host="127.0.0.1",
@@ -108,6 +116,12 @@ async def start(stack: AsyncExitStack, client: Client, certificates: FileCertifi
     assert await cache.wait_for_sync(asyncio.Event())
     await stack.enter_async_context(server.serving())
     return server
+
+
+async def open_images(stack: AsyncExitStack, client: Client) -> ImageCommands:
+    registries = RegistryClient(user_agent="test")
+    await stack.enter_async_context(registries.running())
+    return ImageCommands(client=client, registries=registries, clock=time.monotonic)
 
 
 async def prepare(client: Client) -> None:
@@ -293,10 +307,52 @@ async def test_a_pod_of_a_trial_gets_its_collector_and_any_other_nothing(client:
 async def test_a_pod_that_cannot_be_wrapped_is_refused_with_the_remedy(client: Client) -> None:
     job = await client.get_document(JOBS, "default", "e-1")
     manifest = pod("e-1-y", job)
-    del manifest["spec"]["containers"][0]["command"]
+    manifest["spec"]["containers"][0]["command"] = ["sh"]
     with pytest.raises(ApiError) as caught:
         await client.create(PODS, manifest, namespace="default")
     assert caught.value.status == 400
-    assert "container training of Trial e-1 cannot be wrapped: it has no command; set command" in str(
+    assert "container training of Trial e-1 cannot be wrapped: sh alone has nothing to run" in str(
         caught.value
     )
+
+
+@pytest.mark.parametrize("client", ["auto"], indirect=True)
+async def test_the_collector_can_be_an_init_container_that_stays(client: Client) -> None:
+    job = await client.get_document(JOBS, "default", "e-1")
+    found = await client.create(PODS, pod("e-1-n", job), namespace="default")
+    (training,), (collector,) = found["spec"]["containers"], found["spec"]["initContainers"]
+    assert training["name"] == "training"
+    assert (collector["name"], collector["restartPolicy"]) == ("metrics-logger-and-collector", "Always")
+    assert collector["args"][-2:] == ["-native", "true"]
+    mount = {"name": "metrics-volume", "mountPath": "/var/log/katib"}
+    assert mount in collector["volumeMounts"]
+    assert mount in training["volumeMounts"]
+
+
+async def test_an_image_behind_the_service_accounts_login_says_what_the_container_runs(
+    client: Client,
+) -> None:
+    job = await client.get_document(JOBS, "default", "e-1")
+    async with serving(Registry(auth="bearer")) as registry:
+        registry.image("team/app", "1", entrypoint=["python3", "train.py"], cmd=["--default"])
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "pull"}, **registry.secret()}
+        await client.create(SECRETS, secret, namespace="default")
+        account = {
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {"name": "trainer"},
+            "imagePullSecrets": [{"name": "pull"}],
+        }
+        await client.create(SERVICE_ACCOUNTS, account, namespace="default")
+        manifest = pod("e-1-z", job)
+        manifest["spec"]["serviceAccountName"] = "trainer"
+        manifest["spec"]["containers"] = [{"name": "training", "image": f"{registry.host}/team/app:1"}]
+        found = await client.create(PODS, manifest, namespace="default")
+        assert found["spec"]["containers"][0]["args"][0].startswith("python3 train.py --default 1>")
+        manifest["spec"]["containers"][0]["image"] = f"{registry.host}/team/other:1"
+        manifest["metadata"]["name"] = "e-1-o"
+        with pytest.raises(ApiError) as caught:
+            await client.create(PODS, manifest, namespace="default")
+    assert caught.value.status == 400
+    assert "has no such image (404); or set command in the Experiment's trialTemplate" in str(caught.value)
+    assert registry.password not in str(caught.value)

@@ -161,6 +161,14 @@ def test_the_right_to_ask_who_scrapes_comes_with_secured_metrics_only() -> None:
     assert reader["rules"] == [{"nonResourceURLs": ["/metrics"], "verbs": ["get"]}]
 
 
+def test_pull_secrets_are_read_by_name_and_only_where_that_was_asked_for() -> None:
+    (role,) = documents("rbac/pull-secrets/cluster_role.yaml")
+    assert _by_name(role["rules"]) == {"/secrets": {"get"}, "/serviceaccounts": {"get"}}
+    for path in ("rbac/kustomization.yaml", "default/kustomization.yaml"):
+        (kustomization,) = documents(path)
+        assert not any("pull-secrets" in resource for resource in kustomization["resources"])
+
+
 def test_a_host_run_kfx_is_reached_at_every_port_of_its_services() -> None:
     services = [*documents("webhook/service.yaml"), *documents("run/db_manager_service.yaml")]
     slices = {

@@ -30,6 +30,7 @@ from kfx.runtime.review import AdmissionRequest, InvalidRequest
 from kfx.runtime.spans import Spans
 from kfx.runtime.tls import dial, verifier_of
 from kfx.store.observations import ObservationStore
+from kfx.webhooks.pod_injector import PodInjector
 from tests.serving import Answer, get, hearing, new_pair, write_pair
 
 pytestmark = pytest.mark.real_time
@@ -242,3 +243,11 @@ async def test_katibs_counters_are_known_from_the_start(tmp_path: Path) -> None:
     async with wired(tmp_path) as wiring:
         wiring.metrics.count("katib_trial_created_total", {"namespace": "ns"})
         assert wiring.metrics.registry.get_sample_value("katib_trial_created_total", {"namespace": "ns"}) == 1
+
+
+async def test_collectors_report_an_early_stop_to_kfx_itself(tmp_path: Path) -> None:
+    async with wired(tmp_path) as wiring:
+        injector = next(each for each in wiring._handlers() if isinstance(each, PodInjector))
+        settings = await injector._settings.read()
+    assert settings.early_stopping_address == "katib-db-manager.kubeflow:6788"
+    assert (settings.inject_security_context, settings.native_sidecar) == (False, False)

@@ -260,3 +260,17 @@ def test_a_protocol_that_is_not_spoken_is_refused_with_the_remedy():
 def test_a_collector_is_named_by_a_url_without_credentials(text):
     with pytest.raises(FlagError, match="for flag --tracing-endpoint: "):
         load_config([f"--tracing-endpoint={text}"], {})
+
+
+def test_the_collectors_form_and_the_registries_without_tls_are_told_by_flags():
+    assert (load_config([], {}).collector_sidecar, load_config([], {}).insecure_registry) == ("classic", ())
+    flags = ["--collector-sidecar=auto", "--insecure-registry=r.local:5000", "--insecure-registry=10.0.0.1"]
+    config = load_config(flags, {})
+    assert config.collector_sidecar == "auto"
+    assert config.insecure_registry == ("r.local:5000", "10.0.0.1")
+
+
+@pytest.mark.parametrize("flag", ["--collector-sidecar=new", "--insecure-registry=http://r.local"])
+def test_a_form_or_a_registry_that_is_none_is_refused_by_its_flag(flag):
+    with pytest.raises(FlagError, match=flag.partition("=")[0]):
+        load_config([flag], {})

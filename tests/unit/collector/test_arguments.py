@@ -44,6 +44,11 @@ def test_the_last_of_a_flag_given_twice_counts() -> None:
     assert parse_arguments([*LEAST, "-t", "other"]).trial == "other"
 
 
+def test_a_native_sidecar_is_told_that_it_is_one() -> None:
+    assert parse_arguments(LEAST).native is False
+    assert parse_arguments([*LEAST, "-native", "true"]).native is True
+
+
 def test_the_early_stopping_address_alone_is_accepted() -> None:
     assert parse_arguments([*LEAST, "-s-earlystop", "e-random.ns:6788"]).trial == "trial"
 

@@ -99,6 +99,38 @@ async def test_a_store_that_comes_late_gets_the_report(
         assert len(await store.get("trial")) == 3
 
 
+SIDECAR = """
+import sys
+from pathlib import Path
+from kfx.collector import command
+from kfx.collector.arguments import parse_arguments
+from kfx.collector.processes import ProcessTable
+
+command.run(parse_arguments(sys.argv[2:]), ProcessTable(Path(sys.argv[1])))
+"""
+
+
+async def test_a_native_sidecar_reports_once_and_ends_when_it_is_told(finished: Path, tmp_path: Path) -> None:
+    async with running_store(tmp_path / "observations.db") as (address, store):
+        given = [*words(finished, address), "-p", "10ms", "-native", "true"]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            SIDECAR,
+            str(tmp_path / "proc"),
+            *given,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        assert process.stderr is not None
+        assert b"reported the metrics of trial trial" in await process.stderr.readline()
+        await asyncio.sleep(0.2)
+        assert process.returncode is None
+        process.terminate()
+        assert await process.wait() == 0
+        assert len(await store.get("trial")) == 3
+
+
 def test_an_unusable_command_line_ends_with_status_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["-stop-rule", "loss;1;less;0"]) == 2
     shown = capsys.readouterr().err

@@ -59,16 +59,20 @@ class Pod:
     def poll(self) -> None:
         self.polls += 1
 
-    def wait(self, *, wait_all: bool = True, timeout: float = 0.0) -> float:
-        training = Training(
+    def wait(self, *, wait_all: bool = True, timeout: float = 0.0, terminated: float | None = None) -> float:
+        """When the wait was over. ``terminated``: a native sidecar's, which hears SIGTERM then."""
+        self.training(terminated).wait(wait_all=wait_all, timeout=timeout, on_poll=self.poll)
+        return self.now
+
+    def training(self, terminated: float | None = None) -> Training:
+        return Training(
             ProcessTable(self.proc, own=OWN),
             self.log,
             poll_interval=1.0,
             sleep=self.sleep,
             clock=lambda: self.now,
+            ending=None if terminated is None else lambda: self.now >= terminated,
         )
-        training.wait(wait_all=wait_all, timeout=timeout, on_poll=self.poll)
-        return self.now
 
 
 @pytest.fixture
@@ -174,6 +178,56 @@ def test_a_training_that_takes_too_long_ends_the_wait(pod: Pod) -> None:
     with pytest.raises(CollectorError, match=r"did not end within 20 s \(-timeout\)"):
         pod.wait(timeout=20)
     assert pod.now == 20
+
+
+def test_a_native_sidecar_waits_for_an_image_however_long_that_takes(pod: Pod) -> None:
+    pod.at(600, pod.train)
+    pod.at(700, lambda: pod.end(7, "completed"))
+    assert pod.wait(terminated=1000) == 700
+
+
+def test_a_native_sidecar_takes_no_other_sidecar_for_the_training(pod: Pod) -> None:
+    pod.start(5, "envoy")
+    pod.at(START_GRACE + 50, pod.train)
+    pod.at(START_GRACE + 60, lambda: pod.end(7, "completed"))
+    assert pod.wait(wait_all=False, terminated=1000) == START_GRACE + 60
+
+
+def test_a_native_sidecar_stops_waiting_for_other_sidecars_when_it_is_told_of_the_end(pod: Pod) -> None:
+    pod.start(5, "envoy")
+    pod.train(7)
+    pod.start(9, "logger")
+    pod.at(20, lambda: pod.end(7, "completed"))
+    pod.at(30, lambda: pod.end(9))
+    assert pod.wait(terminated=31) == 31
+
+
+def test_a_native_sidecar_does_not_give_up_a_training_that_runs_on_after_its_own_end_was_asked(
+    pod: Pod,
+) -> None:
+    pod.train(7)
+    pod.at(20, lambda: pod.end(7, "completed"))
+    assert pod.wait(terminated=5) == 20
+
+
+def test_a_native_sidecar_that_was_started_again_finds_the_marker(pod: Pod) -> None:
+    pod.start(9, "logger")
+    (pod.metrics / "7.pid").write_text("completed\n")
+    assert pod.wait(wait_all=False, terminated=1000) == 0
+
+
+def test_a_native_sidecar_tells_of_a_training_that_it_never_saw(pod: Pod) -> None:
+    pod.log.write_text("Traceback\n")
+    with pytest.raises(CollectorError, match="ended before it could be watched and left no marker"):
+        pod.wait(terminated=50)
+    assert pod.now == 50
+
+
+def test_a_native_sidecar_stays_until_the_end_as_it_would_be_started_again(pod: Pod) -> None:
+    pod.training(terminated=40).stay()
+    assert pod.now == 40
+    pod.training().stay()
+    assert pod.now == 40
 
 
 def test_it_finds_itself_in_the_real_process_table() -> None:

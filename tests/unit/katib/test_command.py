@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,23 @@ def expand(text: str) -> str:
 class Run:
     """One wrapped command that has ended."""
 
-    def __init__(self, command: list[str], args: list[str], folder: Path, *, stoppable: bool = False) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        args: list[str],
+        folder: Path,
+        *,
+        stoppable: bool = False,
+        image: Sequence[str] = (),
+    ) -> None:
         self._folder = folder
         wrapped = wrap_command(
-            command, args, directory=str(folder), output=f"{folder}/metrics.log", stoppable=stoppable
+            command,
+            args,
+            image=image,
+            directory=str(folder),
+            output=f"{folder}/metrics.log",
+            stoppable=stoppable,
         )
         words = [*map(expand, wrapped.command), expand(wrapped.script)]
         self.process = subprocess.run(words, check=False, capture_output=True, cwd=folder, text=True)
@@ -124,13 +138,45 @@ def test_only_a_word_that_the_shell_would_break_is_quoted(word: str, quoted: str
     assert quote_word(word) == quoted
 
 
-def test_a_relative_file_is_marked_where_the_training_stands() -> None:
-    wrapped = wrap_command(["python main.py"], [], directory=".", output="metric.log", stoppable=True)
-    assert wrapped.script == (
-        "python main.py 1>metric.log 2>&1 || if test -f $$$$.pid && [ $(head -n 1 $$.pid) = early-stopped ]; "
-        "then echo Training Container was Early Stopped; else echo Training Container was Failed; exit 1; fi "
-        "&& echo completed > $$$$.pid"
-    )
+PLAIN = "python main.py 1>metric.log 2>&1 && echo completed > $$$$.pid"
+STOPPABLE = (
+    "python main.py 1>metric.log 2>&1 || if test -f $$$$.pid && [ $(head -n 1 $$.pid) = early-stopped ]; "
+    "then echo Training Container was Early Stopped; else echo Training Container was Failed; exit 1; fi "
+    "&& echo completed > $$$$.pid"
+)
+
+
+@pytest.mark.parametrize(
+    ("command", "stoppable", "script"),
+    [
+        pytest.param(["python main.py"], False, PLAIN, id="8.7.1"),
+        pytest.param(["sh", "-c", "python main.py"], False, PLAIN, id="8.7.2"),
+        pytest.param(["python main.py"], True, STOPPABLE, id="8.7.4"),
+    ],
+)
+def test_a_command_is_wrapped_to_katibs_letter(command: list[str], stoppable: bool, script: str) -> None:
+    wrapped = wrap_command(command, [], directory=".", output="metric.log", stoppable=stoppable)
+    assert (wrapped.command, wrapped.script) == (("sh", "-c"), script)
+
+
+@pytest.mark.parametrize(
+    ("image", "args", "output"),
+    [
+        (["printf", "%s|"], ["a b", "$HOME"], "a b|/home|"),
+        (
+            ["printf", "%s|", "a b", "$HOME", "$(X)", "$$", '"q"', "it's", ""],
+            [],
+            'a b|$HOME|$(X)|$$|"q"|it\'s||',
+        ),
+        (["sh", "-c", "printf '%s|' $HOME $(echo b)"], [], "/home|b|"),
+    ],
+)
+def test_an_images_words_arrive_as_without_a_shell_and_its_scripts_as_they_are(
+    image: list[str], args: list[str], output: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home")
+    run = Run([], args, tmp_path, image=image)
+    assert (run.process.returncode, run.output, run.markers) == (0, output, ["completed"])
 
 
 @pytest.mark.parametrize(
@@ -151,7 +197,7 @@ def test_a_shell_keeps_its_options(command: list[str]) -> None:
 @pytest.mark.parametrize(
     ("command", "text"),
     [
-        ([], "it has no command"),
+        ([], "neither it nor its image has a command"),
         (["sh"], "sh alone has nothing to run"),
         (["/bin/bash"], "/bin/bash alone has nothing to run"),
         (["sh", "-c"], "sh -c is followed by no script"),

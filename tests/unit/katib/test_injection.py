@@ -7,13 +7,16 @@ import jsonpatch
 import msgspec
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
 from kfx.katib.experiment_document import drop_nulls
-from kfx.katib.injection import InjectionSettings, inject, needs_collector
+from kfx.katib.injection import InjectionSettings, find_commandless, inject, needs_collector
 from kfx.katib.katib_config import parse_runtime_config
 from kfx.katib.sidecar import InjectionError
+from kfx.registry.image import ImageCommand
 from tests.experiment_cases import change, expected
 
 FOLDER = Path(__file__).parents[2] / "golden" / "injection"
@@ -27,6 +30,7 @@ def settings(case: dict[str, Any]) -> InjectionSettings:
         collector_image="kfx:1",
         early_stopping_address=case.get("early_stopping", ""),
         inject_security_context=case.get("inject_security_context", False),
+        native_sidecar=case.get("native", False),
     )
 
 
@@ -48,7 +52,11 @@ def operations(case: dict[str, Any], pod: dict[str, Any]) -> list[dict[str, Any]
         else msgspec.convert(change(BASE["suggestion"], changes), Suggestion, strict=True)
     )
     config = parse_runtime_config({"katib-config.yaml": case.get("config", BASE["config"])})
-    return inject(pod, trial_of(case), suggestion=suggestion, config=config, settings=settings(case))
+    trial = trial_of(case)
+    image = ImageCommand(*map(tuple, (case.get("image", {}).get(each, ()) for each in ("entrypoint", "cmd"))))
+    container = find_commandless(pod, trial)
+    words = image.before(container.get("args") or ()) if container is not None else ()
+    return inject(pod, trial, suggestion=suggestion, config=config, settings=settings(case), image=words)
 
 
 def injected(case: dict[str, Any]) -> dict[str, Any]:
@@ -71,9 +79,11 @@ def view(pod: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
     """The parts of a pod that the table speaks of."""
     containers = pod["spec"]["containers"]
     main = next((item for item in containers if item["name"] == "main"), containers[0])
-    last = containers[-1]
+    init = pod["spec"].get("initContainers") or []
+    last = init[-1] if init and "restartPolicy" in init[-1] else containers[-1]
     parts = {
         "names": [item["name"] for item in containers],
+        "init": [item["name"] for item in init],
         "args": " ".join(last.get("args") or ()),
         "shell": main.get("command"),
         "script": " ".join(main.get("args") or ()),
@@ -84,6 +94,9 @@ def view(pod: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
         "share": pod["spec"].get("shareProcessNamespace"),
         "labels": pod["metadata"].get("labels"),
         "env": [entry["name"] for entry in main.get("env") or ()],
+        "environment": {
+            item["name"]: [entry["name"] for entry in item.get("env") or ()] for item in containers
+        },
         "sidecar": {key: last.get(key) for key in wanted.get("sidecar", ())},
         "team": pod["metadata"].get("labels", {}).get("team"),
         "unheardOf": main.get("unheardOf"),
@@ -131,9 +144,10 @@ def test_an_address_for_early_stopping_replaces_katibs_service() -> None:
 
 def test_a_refusal_names_the_container_and_the_remedy() -> None:
     with pytest.raises(InjectionError) as caught:
-        injected({"remove": ["/spec/containers/0/command"]})
-    assert str(caught.value).startswith(
-        "container main of Trial exp-aaaa cannot be wrapped: it has no command; set command"
+        injected({"remove": ["/spec/containers/0/command", "/spec/containers/0/args"]})
+    assert str(caught.value) == (
+        "container main of Trial exp-aaaa cannot be wrapped: neither it nor its image has a command; "
+        "set command in the Experiment's trialTemplate"
     )
     with pytest.raises(InjectionError) as caught:
         injected({"pod": {"/spec/containers/0/name": "worker"}})
@@ -194,3 +208,61 @@ def test_kfxs_own_collector_runs_as_the_training_does(
         "seccompProfile": {"type": "RuntimeDefault"},
         **expected_part,
     }
+
+
+NAMES = st.sampled_from(["main", "worker", "proxy"])
+WORDS = st.lists(
+    st.sampled_from(["sh", "-c", "bash", "python3", "a b", "$X", "$(Y)", "exit 1; x", "'q'", ""])
+)
+CONTAINERS = st.lists(
+    st.fixed_dictionaries(
+        {"name": NAMES, "image": st.just("i")},
+        optional={
+            "command": WORDS,
+            "args": WORDS,
+            "env": st.lists(st.fixed_dictionaries({"name": st.just("KATIB_TRIAL_NAME"), "value": st.text()})),
+            "volumeMounts": st.lists(st.just({"name": "v", "mountPath": "/v"})),
+        },
+    ),
+    min_size=1,
+    max_size=3,
+    unique_by=lambda container: str(container["name"]),
+)
+COLLECTORS = st.sampled_from(
+    [
+        {"collector": {"kind": "StdOut"}},
+        {"collector": {"kind": "File"}, "source": {"fileSystemPath": {"path": "/m/log", "format": "TEXT"}}},
+        {"collector": {"kind": "Push"}},
+        {"collector": {"kind": "Custom", "customCollector": {"name": "mine", "image": "i"}}},
+    ]
+)
+
+
+@given(
+    CONTAINERS,
+    st.dictionaries(st.sampled_from(["role", "team", "x"]), st.sampled_from(["a", "x"])),
+    st.none() | st.dictionaries(st.sampled_from(["role", "team"]), st.sampled_from(["a", "x"])),
+    COLLECTORS,
+    st.booleans(),
+)
+def test_a_second_call_never_changes_what_the_first_has_made(
+    containers: list[dict[str, Any]],
+    labels: dict[str, str],
+    primary: dict[str, str] | None,
+    collector: dict[str, Any],
+    native: bool,
+) -> None:
+    case = {
+        "native": native,
+        "config": "{runtime: {metricsCollectors: [{kind: StdOut, image: 'kfx:1'}, {kind: File, image: f}]}}",
+        "pod": {"/spec/containers": containers, "/metadata/labels": labels},
+        "trial": {"/spec/metricsCollector": collector, "/spec/primaryPodLabels": primary},
+        "image": {"entrypoint": ["app"]},
+    }
+    try:
+        changed = injected(case)
+    except InjectionError:
+        return
+    assert operations(case, changed) == []
+    kept = [container["name"] for container in containers]
+    assert [item["name"] for item in changed["spec"]["containers"]][: len(kept)] == kept

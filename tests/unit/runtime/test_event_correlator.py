@@ -3,11 +3,10 @@ from datetime import UTC, datetime, timedelta
 from kfx.runtime.event_correlator import (
     BURST,
     GATHERED,
-    LARGEST_CACHE,
     EventCorrelator,
-    LeastRecentlyUsed,
     Occurrence,
 )
+from kfx.runtime.memory import LARGEST_CACHE
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 THING = ("Thing", "ns", "t", "u1", "example.com/v1")
@@ -101,14 +100,3 @@ def test_memory_is_bounded():
         correlator.correlate(happened(about=("Thing", "ns", str(number), "u", "v1")))
     caches = (correlator._similar, correlator._known, correlator._buckets)
     assert [len(cache) for cache in caches] == [LARGEST_CACHE] * 3
-
-
-def test_what_was_asked_for_last_is_dropped_last():
-    cache = LeastRecentlyUsed(2)
-    cache.put("a", 1)
-    cache.put("b", 2)
-    cache.get("a")
-    cache.put("c", 3)
-    assert [cache.get(key) for key in "abc"] == [1, None, 3]
-    assert cache.get_or("b", lambda: 4) == 4
-    assert len(cache) == 2

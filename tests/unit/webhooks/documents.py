@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from kfx.kube.decode import decoder_for
 from kfx.kube.errors import ApiError, NotFound
 from kfx.kube.model import KubeObject
 from kfx.kube.resource import Resource
@@ -22,9 +23,20 @@ class Documents:
         self._answers = dict(answers or {})
         self.reads: list[tuple[str, str, str]] = []
 
-    async def get_document(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:
+    def tell(self, key: tuple[str, str], answer: Answer) -> None:
+        """From now on another answer."""
+        self._answers[key] = answer
+
+    async def request(self, method: str, path: str) -> Mapping[str, Any]:
+        """A GET beside all kinds; its answer is stored under no kind."""
+        assert method == "GET"
+        return await self.get_document(Resource("", "", "", ""), path, "", key=("", path))
+
+    async def get_document(
+        self, resource: Resource, namespace: str, name: str, *, key: tuple[str, str] | None = None
+    ) -> dict[str, Any]:
         self.reads.append((resource.kind, namespace, name))
-        answer = self._answers.get((resource.kind, name))
+        answer = self._answers.get(key or (resource.kind, name))
         if answer is None:
             raise NotFound(f"{resource} {name!r} not found", status=404, reason="NotFound")
         if isinstance(answer, Exception):
@@ -33,7 +45,7 @@ class Documents:
 
     async def get(self, kind: type[T], namespace: str, name: str) -> T:
         document = await self.get_document(kind.resource, namespace, name)
-        return msgspec.json.decode(msgspec.json.encode(document), type=kind)
+        return decoder_for(kind)(msgspec.json.encode(document))
 
 
 def refusal(kind: type[ApiError], status: int) -> ApiError:

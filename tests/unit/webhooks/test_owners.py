@@ -9,7 +9,7 @@ from kfx.kube.errors import ApiError, Forbidden, ServerError, TransportError, Un
 from kfx.kube.model import Unstructured
 from kfx.kube.resource import Resource
 from kfx.runtime.store import Lister, Store
-from kfx.webhooks.owners import MAX_DEPTH, MAX_READS, OwnerWalk
+from kfx.webhooks.owners import MAX_DEPTH, MAX_READS, MEMORY_SECONDS, OwnerWalk
 from tests.katib_objects import as_unstructured
 from tests.unit.webhooks.documents import Answer, Documents, refusal
 
@@ -42,7 +42,8 @@ class Walk:
         for document in cached:
             store.put(as_unstructured(document))
         jobs: dict[Resource, Lister[Unstructured]] = {JOBS: store}
-        self._walk = OwnerWalk(client=self.documents, jobs=jobs)
+        self.now = 0.0
+        self._walk = OwnerWalk(client=self.documents, jobs=jobs, clock=lambda: self.now)
 
     async def find(self, *owners: dict[str, Any]) -> Any:
         return await self._walk.find_trial(owned("pod", *owners, kind="Pod"), "user")
@@ -53,6 +54,7 @@ class Walk:
 
 
 async def test_a_pod_of_a_job_of_a_trial_is_found() -> None:
+    """Row 8.9 owner walk 1."""
     walk = Walk({("Job", "j"): owned("j", TRIAL)})
     assert await walk.find(reference("Job", "j")) == TRIAL
     assert walk.documents.reads == [("Job", "user", "j")]
@@ -85,11 +87,13 @@ async def test_a_pod_without_owners_is_nobodys() -> None:
 
 
 async def test_the_second_owner_is_asked_where_the_first_leads_nowhere() -> None:
+    """Row 8.9 owner walk 2."""
     walk = Walk({("Job", "j"): owned("j"), ("Deployment", "d"): owned("d", TRIAL, kind="Deployment")})
     assert await walk.find(reference("Job", "j"), reference("Deployment", "d", "apps/v1")) == TRIAL
 
 
 async def test_a_job_without_a_trial_is_none_of_ours() -> None:
+    """Row 8.9 owner walk 3."""
     assert await Walk({("Job", "j"): owned("j")}).find(reference("Job", "j")) is None
 
 
@@ -99,10 +103,13 @@ async def test_a_trial_of_another_group_is_none_of_ours() -> None:
 
 
 async def test_an_owner_that_is_gone_is_no_owner() -> None:
+    """Row 8.9 owner walk 4."""
     assert await Walk({}).find(reference("Job", "j")) is None
 
 
-@pytest.mark.parametrize("api_version", ["invalid/api/version", "", None])
+@pytest.mark.parametrize(
+    "api_version", [pytest.param("invalid/api/version", id="8.9 owner walk 5"), "", None]
+)
 async def test_an_owner_of_no_version_is_no_owner(api_version: Any) -> None:
     walk = Walk({})
     assert await walk.find({**reference("Job", "j"), "apiVersion": api_version}) is None
@@ -152,6 +159,33 @@ async def test_what_may_pass_is_told(error: Exception, owner: dict[str, Any]) ->
     walk = Walk({("Job", "x"): error, ("ReplicaSet", "x"): error})
     with pytest.raises((ApiError, TransportError)):
         await walk.find(owner)
+
+
+@pytest.mark.parametrize("answer", [refusal(Forbidden, 403), None, owned("r", kind="ReplicaSet")])
+async def test_an_owner_of_an_unrelated_kind_is_read_once_in_a_while(answer: Any) -> None:
+    walk = Walk({("ReplicaSet", "r"): answer} if answer else {})
+    for _ in range(3):
+        assert await walk.find(reference("ReplicaSet", "r", "apps/v1")) is None
+    assert walk.reads == ["ReplicaSet r"]
+    walk.now = MEMORY_SECONDS
+    await walk.find(reference("ReplicaSet", "r", "apps/v1"))
+    assert len(walk.reads) == 2
+
+
+async def test_a_chain_over_an_unrelated_kind_is_remembered_too() -> None:
+    walk = Walk({("Workflow", "w"): owned("w", TRIAL, kind="Workflow")})
+    for _ in range(2):
+        assert await walk.find(reference("Workflow", "w", "argoproj.io/v1alpha1")) == TRIAL
+    assert walk.reads == ["Workflow w"]
+    other = {**reference("Workflow", "w", "argoproj.io/v1alpha1"), "uid": "another"}
+    assert await walk.find(other) is None
+
+
+@pytest.mark.parametrize("missing", ["name", "uid"])
+async def test_a_reference_without_name_or_uid_is_not_followed(missing: str) -> None:
+    walk = Walk({("Job", "j"): owned("j", TRIAL)})
+    assert await walk.find({**reference("Job", "j"), missing: ""}) is None
+    assert walk.reads == []
 
 
 async def test_what_may_not_be_read_is_none_of_ours_unless_trials_run_it() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from hack.cluster import binaries
 from hack.cluster.binaries import CONTROL_PLANE, NODE, BuildError, Tool
+from hack.registry import find_registry
 
 
 def program(path: Path, text: str) -> Path:
@@ -48,6 +49,14 @@ def test_another_compiler_builds_into_another_folder(go: Path, tmp_path: Path) -
     before = binaries.find(CONTROL_PLANE[:1], tmp_path / "cache")
     go.write_text(go.read_text().replace("go1.26.8", "go1.26.9"))
     assert binaries.find(CONTROL_PLANE[:1], tmp_path / "cache") != before
+
+
+def test_pins_of_another_folder_build_apart(go: Path, tmp_path: Path) -> None:
+    cluster = binaries.find(CONTROL_PLANE[:1], tmp_path / "cache")["etcd"]
+    registry = find_registry(tmp_path / "cache")
+    assert registry.read_text().split()[-1] == "github.com/distribution/distribution/v3/cmd/registry"
+    assert registry.parent != cluster.parent
+    assert binaries.find(CONTROL_PLANE[:1], tmp_path / "cache")["etcd"] == cluster
 
 
 def test_given_assets_are_used_and_the_rest_is_built(
