@@ -13,6 +13,7 @@ from kfx.katib.budget import ExperimentSeen, RenderTrial, missing_trials
 from kfx.katib.experiment import is_completed, plan_experiment
 from kfx.katib.names import is_controlled_by
 from kfx.katib.trial_template import render_trial
+from kfx.katib.unreadable import explain_unreadable, plan_unreadable_experiment
 from kfx.kube.model import KubeObject
 from kfx.runtime.reconcile import Request, Result, StaleRead, TerminalError
 from kfx.runtime.store import Lister
@@ -46,6 +47,9 @@ class ExperimentReconciler:
         self._render: RenderTrial = render_trial
 
     async def reconcile(self, request: Request) -> Result:
+        unreadable = self._experiments.unreadable(request)
+        if unreadable is not None:
+            return await self._writer.apply(unreadable, plan_unreadable_experiment(unreadable, self._now()))
         experiment = self._experiments.get(request)
         if experiment is None:
             return Result()
@@ -75,15 +79,26 @@ class ExperimentReconciler:
         )
 
     def _suggestion_of(self, experiment: Experiment, request: Request) -> Suggestion | None:
-        """Raises StaleRead while a former experiment's Suggestion goes, TerminalError for anybody else's."""
+        """Raises StaleRead while a former experiment's goes, TerminalError for one that is of no use."""
         found = self._suggestions.get(request)
-        if found is None or is_controlled_by(found.metadata.controller, experiment):
+        problem = self._what_is_wrong_with(found, experiment, request)
+        if problem is None:
             return found
         if is_completed(experiment) or experiment.metadata.deletion_timestamp is not None:
             return None
+        raise problem
+
+    def _what_is_wrong_with(
+        self, found: Suggestion | None, experiment: Experiment, request: Request
+    ) -> Exception | None:
+        unreadable = self._suggestions.unreadable(request)
+        if unreadable is not None:
+            return TerminalError(explain_unreadable(unreadable))
+        if found is None or is_controlled_by(found.metadata.controller, experiment):
+            return None
         if _is_of_namesake(found, experiment):
-            raise StaleRead(f"{found} belongs to an Experiment that had this name before")
-        raise TerminalError(
+            return StaleRead(f"{found} belongs to an Experiment that had this name before")
+        return TerminalError(
             f"{found} exists already and is not controlled by this Experiment: "
             "delete it, or give the Experiment another name"
         )

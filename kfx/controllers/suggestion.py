@@ -12,12 +12,14 @@ from kfx.controllers.prepare import Prepare, as_it_is
 from kfx.katib.names import is_controlled_by
 from kfx.katib.suggestion import (
     SuggestionSeen,
+    made,
     needs_validation,
     overlay_settings,
     plan_suggestion,
     trials_to_tell,
     wanted,
 )
+from kfx.katib.unreadable import plan_unreadable_suggestion
 from kfx.runtime.reconcile import Request, Result, TerminalError
 from kfx.runtime.store import Lister
 from kfx.runtime.writer import Writer
@@ -49,6 +51,9 @@ class SuggestionReconciler:
         self._prepare = prepare
 
     async def reconcile(self, request: Request) -> Result:
+        unreadable = self._suggestions.unreadable(request)
+        if unreadable is not None:
+            return await self._writer.apply(unreadable, plan_unreadable_suggestion(unreadable))
         suggestion = self._suggestions.get(request)
         if suggestion is None:
             return Result()
@@ -72,6 +77,8 @@ class SuggestionReconciler:
 
     def _experiment_of(self, suggestion: Suggestion, request: Request) -> Experiment | None:
         """The experiment this Suggestion was made for, while it is followed at all."""
+        if self._experiments.unreadable(request) is not None:
+            return None
         found = self._experiments.get(request)
         if found is None or found.metadata.deletion_timestamp is not None:
             return None
@@ -110,7 +117,7 @@ class SuggestionReconciler:
             known = ", ".join(sorted(self._algorithms))
             raise TerminalError(f"algorithm {name} does not run inside kfx, which has {known}; start anew")
         overlaid = overlay_settings(experiment, suggestion)
-        return algorithm.suggest(overlaid, trials_to_tell(trials), suggestion.status.suggestion_count, count)
+        return algorithm.suggest(overlaid, trials_to_tell(trials), made(suggestion.status), count)
 
 
 def _algorithm_name(experiment: Experiment) -> str:

@@ -107,7 +107,8 @@ def _plan_live(seen: ExperimentSeen, now: str) -> Plan:
         return _restart(seen, now) if is_restarted(experiment) else _follow(seen, now)
     if seen.refusal:
         verdict = Verdict(c.FAILED, "ExperimentFailed", seen.refusal, seen.refusal)
-        return _complete(experiment, status, verdict, now)
+        # as if it had been refused at admission, where nobody would have counted it
+        return replace(_complete(experiment, status, verdict, now), counts=())
     return _drive(seen, status, now)
 
 

@@ -3,7 +3,7 @@
 The reconciler validates and asks, because asking may be slow; what comes of it is decided here.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -50,6 +50,22 @@ def wanted(suggestion: Suggestion) -> int:
     if not _is_live(suggestion):
         return 0
     return max(0, suggestion.spec.requests - suggestion.status.suggestion_count)
+
+
+def made(status: SuggestionStatus) -> int:
+    """How many assignments there ever were; the number of the next one. It never goes back."""
+    return max(status.assignments_made, status.suggestion_count, len(status.suggestions))
+
+
+def give_up(status: SuggestionStatus, names: Container[str]) -> SuggestionStatus:
+    """The status without the assignments of those trials."""
+    left = tuple(a for a in status.suggestions if a.name not in names)
+    return _with_list(status, left, suggestion_count=len(left) + dropped(status), ever=made(status))
+
+
+def dropped(status: SuggestionStatus) -> int:
+    """How many assignments are counted, but have left a list that became too long."""
+    return max(0, status.suggestion_count - len(status.suggestions))
 
 
 def is_exhausted(suggestion: Suggestion) -> bool:
@@ -161,23 +177,32 @@ def _run(status: SuggestionStatus, now: str) -> SuggestionStatus:
     """Ready and running at once: there is no Deployment to wait for."""
     if c.has(status.conditions, c.RUNNING):
         return status
-    ready = c.set_condition(
-        status.conditions,
+    running = c.set_condition(
+        _set_ready(status.conditions, now),
+        c.RUNNING,
+        True,
+        reason="SuggestionRunning",
+        message="Suggestion is running",
+        now=now,
+    )
+    return msgspec.structs.replace(status, conditions=running)
+
+
+def _set_ready(conditions: c.Conditions, now: str) -> c.Conditions:
+    return c.set_condition(
+        conditions,
         c.DEPLOYMENT_READY,
         True,
         reason="DeploymentReady",
         message="Deployment is ready",
         now=now,
     )
-    running = c.set_condition(
-        ready, c.RUNNING, True, reason="SuggestionRunning", message="Suggestion is running", now=now
-    )
-    return msgspec.structs.replace(status, conditions=running)
 
 
 def _refuse(status: SuggestionStatus, problem: str, now: str) -> Plan:
     message = f"Validation failed: {problem}"
-    failed = c.finish(status.conditions, c.FAILED, reason="SuggestionFailed", message=message, now=now)
+    ready = _set_ready(status.conditions, now)
+    failed = c.finish(ready, c.FAILED, reason="SuggestionFailed", message=message, now=now)
     return Plan(
         status=msgspec.structs.replace(status, conditions=failed),
         notes=(Note("Warning", "SuggestionFailed", message),),
@@ -186,17 +211,28 @@ def _refuse(status: SuggestionStatus, problem: str, now: str) -> Plan:
 
 def _append(seen: SuggestionSeen, status: SuggestionStatus) -> SuggestionStatus:
     """The status with the answers behind the old ones; no more of them than were asked for."""
-    suggestion = seen.suggestion
+    suggestion, first = seen.suggestion, made(status)
     seed = f"{suggestion.metadata.uid}/{suggestion.metadata.generation}"
     taken = {s.name for s in status.suggestions} | {t.metadata.name for t in seen.trials}
     added = []
-    for offset, assignments in enumerate(tuple(seen.answer or ())[: wanted(suggestion)]):
-        index = status.suggestion_count + offset
+    for index, assignments in enumerate(tuple(seen.answer or ())[: wanted(suggestion)], first):
         name = trial_name(suggestion.metadata.name, seed=seed, index=index, taken=taken)
         taken.add(name)
         added.append(TrialAssignment(name=name, parameter_assignments=assignments))
     suggestions = (*status.suggestions, *added)
-    return msgspec.structs.replace(status, suggestions=suggestions, suggestion_count=len(suggestions))
+    count = len(suggestions) + dropped(status)
+    return _with_list(status, suggestions, suggestion_count=count, ever=first + len(added))
+
+
+def _with_list(
+    status: SuggestionStatus, suggestions: tuple[TrialAssignment, ...], *, suggestion_count: int, ever: int
+) -> SuggestionStatus:
+    return msgspec.structs.replace(
+        status,
+        suggestions=suggestions,
+        suggestion_count=suggestion_count,
+        assignments_made=ever if ever > suggestion_count else 0,
+    )
 
 
 def _run_dry(seen: SuggestionSeen, status: SuggestionStatus, now: str) -> Plan:

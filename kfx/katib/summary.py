@@ -19,7 +19,7 @@ PENDING = "Pending"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """Names by state, oldest trial first. ``unobserved``: stopped early, and no objective value stored."""
+    """Names by state, oldest trial first. ``unobserved``: stopped early, and its value may still come."""
 
     pending: tuple[str, ...] = ()
     running: tuple[str, ...] = ()
@@ -86,6 +86,13 @@ def state_of(trial: Trial) -> str:
     return next((state for state in _STATES if state in true), PENDING)
 
 
+def _is_awaited(trial: Trial) -> bool:
+    """Whether a trial that was stopped early may still get its value."""
+    return not is_available(trial.status.observation, trial.spec.objective) and not c.has(
+        trial.status.conditions, c.METRICS_UNAVAILABLE
+    )
+
+
 def summarise(trials: Iterable[Trial], objective: ObjectiveSpec | None) -> Summary:
     """The summary of all ``trials``, which come in any order."""
     ordered = by_age(trials)
@@ -94,8 +101,7 @@ def summarise(trials: Iterable[Trial], objective: ObjectiveSpec | None) -> Summa
     for trial in ordered:
         state = state_of(trial)
         names.setdefault(state, []).append(trial.metadata.name)
-        if state == c.EARLY_STOPPED and not is_available(trial.status.observation, trial.spec.objective):
-            unobserved += 1
+        unobserved += state == c.EARLY_STOPPED and _is_awaited(trial)
     return Summary(
         pending=tuple(names.get(PENDING, ())),
         running=tuple(names.get(c.RUNNING, ())),

@@ -107,6 +107,7 @@ class Writer:
                     delete.namespace,
                     delete.name,
                     uid=delete.uid,
+                    resource_version=delete.resource_version,
                     propagation=delete.propagation,
                 )
             except NotFound:

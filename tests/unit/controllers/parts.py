@@ -6,7 +6,7 @@ from typing import Any
 from kfx.apis.common import MetricLog
 from kfx.controllers.indexes import POD_INDEXERS, TRIAL_INDEXERS
 from kfx.kube.errors import NotFound
-from kfx.kube.model import KubeObject
+from kfx.kube.model import KubeObject, Unreadable
 from kfx.kube.resource import Resource
 from kfx.runtime.plan import Note, Plan
 from kfx.runtime.reconcile import Request, Result
@@ -16,11 +16,14 @@ from kfx.store.errors import StoreError
 KEY = Request("ns", "e-1")
 
 
-def store_of(*objects: KubeObject) -> Store[Any]:
-    """A cache with these objects."""
+def store_of(*objects: KubeObject | None) -> Store[Any]:
+    """A cache with these objects, where they are any."""
     found: Store[Any] = Store()
     for obj in objects:
-        found.put(obj)
+        if isinstance(obj, Unreadable):
+            found.put_unreadable(obj)
+        elif obj is not None:
+            found.put(obj)
     return found
 
 

@@ -1,17 +1,21 @@
 from typing import Any
 
+import msgspec
 import pytest
 
 from kfx.apis.common import NameValue
 from kfx.apis.suggestion import Suggestion
 from kfx.katib.suggestion import (
     SuggestionSeen,
+    give_up,
+    made,
     needs_validation,
     overlay_settings,
     plan_suggestion,
     trials_to_tell,
     wanted,
 )
+from kfx.kube.model import to_builtins
 from kfx.runtime.plan import Note, Plan
 from tests.katib_objects import NOW, condition, experiment, objective, said, suggestion, trial
 
@@ -87,6 +91,24 @@ def test_a_name_that_a_trial_has_is_not_given_again() -> None:
     assert again.suggestions[0].name != first.suggestions[0].name
 
 
+def test_after_some_were_given_up_the_next_is_numbered_as_if_they_were_there() -> None:
+    of = suggestion(*RUNNING, requests=4, names=("a", "b", "c", "d"))
+    status = give_up(of.status, {"b", "c"})
+    assert ([s.name for s in status.suggestions], status.suggestion_count, made(status)) == (["a", "d"], 2, 4)
+    of = msgspec.structs.replace(of, status=status)
+    later = plan(of, answer=answers("4", "5")).status
+    assert later is not None
+    assert (later.suggestion_count, made(later)) == (4, 6)
+    assert made(give_up(later, {"a"})) == 6
+
+
+def test_nothing_of_kfxs_own_is_in_a_status_of_which_nothing_was_given_up() -> None:
+    status = plan(suggestion(*RUNNING, requests=2, names=("a",)), answer=answers("1")).status
+    assert status is not None
+    assert "assignmentsMade" not in to_builtins(status)
+    assert made(status) == 2
+
+
 @pytest.mark.parametrize(("given", "count"), [(("1",), 1), (("1", "2", "3", "4", "5"), 3)])
 def test_fewer_answers_are_taken_and_no_more_than_asked_for(given: tuple[str, ...], count: int) -> None:
     found = plan(suggestion(*RUNNING, requests=3), answer=answers(*given))
@@ -97,7 +119,10 @@ def test_fewer_answers_are_taken_and_no_more_than_asked_for(given: tuple[str, ..
 def test_settings_that_are_refused_fail_it_in_katibs_words() -> None:
     found = plan(suggestion("Created", requests=3), problem="ValidateAlgorithmSettings Error: bad")
     message = "Validation failed: ValidateAlgorithmSettings Error: bad"
-    assert conditions_of(found)[1:] == [("Failed", "SuggestionFailed", message)]
+    assert conditions_of(found)[1:] == [
+        ("DeploymentReady", "DeploymentReady", "Deployment is ready"),
+        ("Failed", "SuggestionFailed", message),
+    ]
     assert found.notes == (Note("Warning", "SuggestionFailed", message),)
 
 

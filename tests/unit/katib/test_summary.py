@@ -62,6 +62,11 @@ def test_an_early_stopped_trial_with_a_value_is_complete() -> None:
     assert summarise([trial("EarlyStopped", value="unavailable")], objective()).unobserved == 1
 
 
+def test_a_value_that_was_given_up_is_not_waited_for() -> None:
+    ended = trial("EarlyStopped", "-Running", "MetricsUnavailable")
+    assert summarise([ended], objective()).unobserved == 0
+
+
 def test_the_order_in_which_trials_come_does_not_matter() -> None:
     trials = [trial("Running", name=f"t{i}", age=i) for i in range(5)]
     assert summarise(trials[::-1], objective()) == summarise(trials, objective())
