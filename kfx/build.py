@@ -25,6 +25,7 @@ from kfx.controllers.metrics import MetricsObserver
 from kfx.controllers.pods import PodObserver
 from kfx.controllers.prepare import Preparer
 from kfx.controllers.suggestion import SuggestionReconciler
+from kfx.controllers.tallies import TrialTallies
 from kfx.controllers.templates import TemplateReader
 from kfx.controllers.trial import TrialReconciler
 from kfx.katib.injection import InjectionSettings
@@ -123,6 +124,7 @@ class Wiring:
         self._experiments = self._cache.informer(Experiment)
         self._suggestions = self._cache.informer(Suggestion)
         self._trials = self._cache.informer(Trial, indexers=indexes.TRIAL_INDEXERS, transform=compact)
+        self._tallies = TrialTallies()
         kinds = parse_trial_resources(config.trial_resources)
         self._jobs = {kind: self._cache.dynamic(kind) for kind in kinds}
         self._templates = TemplateReader(client=self._reader, core_namespace=config.core_namespace)
@@ -175,13 +177,14 @@ class Wiring:
         watch(Pod, of_pod, trial.queue, label_selector=indexes.TRIAL_PODS)
         watch(Experiment, experiments_gauge(registry), experiment.queue)
         watch(Trial, trials_gauge(registry), trial.queue)
+        watch(Trial, self._tallies, experiment.queue)
 
     def _experiment(self) -> Controller:
         recorder, writer = self._recording(EXPERIMENT)
         reconciler = ExperimentReconciler(
             experiments=self._experiments,
             suggestions=self._suggestions,
-            trials=self._trials,
+            trials=self._tallies,
             templates=self._templates,
             writer=writer,
             now=utc_now,
@@ -194,7 +197,7 @@ class Wiring:
         reconciler = SuggestionReconciler(
             suggestions=self._suggestions,
             experiments=self._experiments,
-            trials=self._trials,
+            trials=self._tallies,
             algorithms=ALGORITHMS,
             writer=writer,
             now=utc_now,

@@ -5,11 +5,10 @@ from dataclasses import replace
 
 from kfx.apis.experiment import Experiment
 from kfx.apis.suggestion import Suggestion
-from kfx.apis.trial import Trial
-from kfx.controllers.indexes import BY_EXPERIMENT
 from kfx.controllers.prepare import Prepare, as_it_is
+from kfx.controllers.tallies import TrialTallies
 from kfx.controllers.templates import TemplateReader
-from kfx.katib.budget import ExperimentSeen, RenderTrial, missing_trials
+from kfx.katib.budget import ExperimentSeen, RenderTrial, needs_template
 from kfx.katib.experiment import is_completed, plan_experiment
 from kfx.katib.names import is_controlled_by
 from kfx.katib.trial_template import render_trial
@@ -21,17 +20,14 @@ from kfx.runtime.writer import Writer
 
 
 class ExperimentReconciler:
-    """Keeps as many trials going as an Experiment asks for, and tells how far it is.
-
-    ``trials`` is indexed by experiment.
-    """
+    """Keeps as many trials going as an Experiment asks for, and tells how far it is."""
 
     def __init__(
         self,
         *,
         experiments: Lister[Experiment],
         suggestions: Lister[Suggestion],
-        trials: Lister[Trial],
+        trials: TrialTallies,
         templates: TemplateReader,
         writer: Writer,
         now: Callable[[], str],
@@ -60,23 +56,15 @@ class ExperimentReconciler:
         prepared = self._prepare(experiment)
         seen = ExperimentSeen(
             experiment=experiment if isinstance(prepared, str) else prepared,
-            trials=self._trials_of(experiment, request),
+            trials=self._trials.counted(experiment),
             suggestion=self._suggestion_of(experiment, request),
             render=self._render,
             refusal=prepared if isinstance(prepared, str) else "",
         )
-        if seen.refusal or is_completed(experiment) or not missing_trials(seen):
+        if seen.refusal or is_completed(experiment) or not needs_template(seen):
             return seen
         template = await self._templates.read(seen.experiment)
         return replace(seen, template_text=template.text, template_problem=template.problem)
-
-    def _trials_of(self, experiment: Experiment, request: Request) -> tuple[Trial, ...]:
-        """Those that carry the label, without those of an experiment that had this name before."""
-        return tuple(
-            trial
-            for trial in self._trials.by_index(BY_EXPERIMENT, str(request))
-            if not _is_of_namesake(trial, experiment)
-        )
 
     def _suggestion_of(self, experiment: Experiment, request: Request) -> Suggestion | None:
         """Raises StaleRead while a former experiment's goes, TerminalError for one that is of no use."""

@@ -6,9 +6,8 @@ from kfx.algorithms import Algorithm
 from kfx.apis.common import ParameterAssignment
 from kfx.apis.experiment import Experiment
 from kfx.apis.suggestion import Suggestion
-from kfx.apis.trial import Trial
-from kfx.controllers.indexes import BY_EXPERIMENT
 from kfx.controllers.prepare import Prepare, as_it_is
+from kfx.controllers.tallies import TrialTallies
 from kfx.katib.names import is_controlled_by
 from kfx.katib.suggestion import (
     SuggestionSeen,
@@ -16,9 +15,9 @@ from kfx.katib.suggestion import (
     needs_validation,
     overlay_settings,
     plan_suggestion,
-    trials_to_tell,
     wanted,
 )
+from kfx.katib.tally import Tally
 from kfx.katib.unreadable import plan_unreadable_suggestion
 from kfx.runtime.reconcile import Request, Result, TerminalError
 from kfx.runtime.store import Lister
@@ -26,17 +25,14 @@ from kfx.runtime.writer import Writer
 
 
 class SuggestionReconciler:
-    """Keeps as many assignments in a Suggestion's status as its specification requests.
-
-    ``trials`` is indexed by experiment.
-    """
+    """Keeps as many assignments in a Suggestion's status as its specification requests."""
 
     def __init__(
         self,
         *,
         suggestions: Lister[Suggestion],
         experiments: Lister[Experiment],
-        trials: Lister[Trial],
+        trials: TrialTallies,
         algorithms: Mapping[str, Algorithm],
         writer: Writer,
         now: Callable[[], str],
@@ -64,11 +60,7 @@ class SuggestionReconciler:
         experiment = self._experiment_of(suggestion, request)
         if experiment is None:
             return SuggestionSeen(suggestion=suggestion, experiment=None)
-        trials = [
-            trial
-            for trial in self._trials.by_index(BY_EXPERIMENT, str(request))
-            if is_controlled_by(trial.metadata.controller, experiment)
-        ]
+        trials = self._trials.owned(experiment)
         problem = self._validate(experiment) if needs_validation(suggestion) else ""
         answer = None if problem else self._ask(suggestion, experiment, trials)
         return SuggestionSeen(
@@ -105,7 +97,7 @@ class SuggestionReconciler:
         return ""
 
     def _ask(
-        self, suggestion: Suggestion, experiment: Experiment, trials: Sequence[Trial]
+        self, suggestion: Suggestion, experiment: Experiment, trials: Tally
     ) -> Sequence[tuple[ParameterAssignment, ...]] | None:
         count = wanted(suggestion)
         if not count:
@@ -117,7 +109,7 @@ class SuggestionReconciler:
             known = ", ".join(sorted(self._algorithms))
             raise TerminalError(f"algorithm {name} does not run inside kfx, which has {known}; start anew")
         overlaid = overlay_settings(experiment, suggestion)
-        return algorithm.suggest(overlaid, trials_to_tell(trials), made(suggestion.status), count)
+        return algorithm.suggest(overlaid, trials.told(), made(suggestion.status), count)
 
 
 def _algorithm_name(experiment: Experiment) -> str:

@@ -11,7 +11,8 @@ from kfx.apis.trial import Trial
 from kfx.katib import conditions as c
 from kfx.katib.compose import compose_suggestion, compose_trial
 from kfx.katib.suggestion import dropped, give_up, is_exhausted
-from kfx.katib.summary import PENDING, Summary, by_age, state_of
+from kfx.katib.summary import PENDING, Summary, age_of, state_of
+from kfx.katib.tally import Tally
 from kfx.katib.trial_template import RenderError
 from kfx.kube.model import to_builtins
 from kfx.runtime.plan import Create, Delete, Note, Patch, Plan
@@ -27,13 +28,13 @@ RenderTrial = Callable[[Experiment, str, Sequence[ParameterAssignment], str | No
 class ExperimentSeen:
     """What an experiment is decided on.
 
-    ``trials``, in any order, and ``suggestion`` are this experiment's own, not a namesake's.
+    ``trials`` and ``suggestion`` are this experiment's own, not a namesake's.
     ``refusal``: why the specification cannot be followed, ``""`` if it can. ``template_text``: the text of
     the template's ConfigMap; ``template_problem``: why there is none now, though there may be later.
     """
 
     experiment: Experiment
-    trials: Sequence[Trial]
+    trials: Tally
     suggestion: Suggestion | None
     render: RenderTrial
     refusal: str = ""
@@ -84,12 +85,17 @@ def places(spec: ExperimentSpec, summary: Summary) -> int:
     return left - summary.active
 
 
+def needs_template(seen: ExperimentSeen) -> bool:
+    """Whether the text of the template has to be read from its ConfigMap: there are trials to make."""
+    return _is_in_config_map(seen.experiment.spec) and bool(missing_trials(seen))
+
+
 def missing_trials(seen: ExperimentSeen) -> list[TrialAssignment]:
     """The assignments that no trial has taken up, in the order they were given."""
     if seen.suggestion is None:
         return []
-    names = {trial.metadata.name for trial in seen.trials}
-    return [a for a in seen.suggestion.status.suggestions if a.name not in names]
+    trials = seen.trials
+    return [a for a in seen.suggestion.status.suggestions if a.name not in trials]
 
 
 def _parallel(spec: ExperimentSpec) -> int:
@@ -110,7 +116,7 @@ def _grow(seen: ExperimentSeen, suggestion: Suggestion, summary: Summary, add: i
     if not problem:
         return Plan(create=creates, patch=patch)
     note = Note("Warning", "ReconcileError", f"Failed to reconcile: {problem}")
-    poll = TEMPLATE_POLL if _template_may_change(seen.experiment.spec) else REMINDER
+    poll = TEMPLATE_POLL if _is_in_config_map(seen.experiment.spec) else REMINDER
     return Plan(create=creates, patch=patch, notes=(note,), requeue_after=poll)
 
 
@@ -138,7 +144,7 @@ def _create(seen: ExperimentSeen, assignment: TrialAssignment) -> Create:
     )
 
 
-def _template_may_change(spec: ExperimentSpec) -> bool:
+def _is_in_config_map(spec: ExperimentSpec) -> bool:
     return spec.trial_template is not None and spec.trial_template.config_map is not None
 
 
@@ -173,7 +179,7 @@ def _shrink(seen: ExperimentSeen, surplus: int) -> Plan:
 def _victims(seen: ExperimentSeen, surplus: int) -> list[Trial]:
     """Active trials only: those going already, those forgotten already, pending ones, then the newest."""
     assigned = {a.name for a in seen.suggestion.status.suggestions} if seen.suggestion is not None else set()
-    newest_first = reversed(by_age(t for t in seen.trials if state_of(t) in {PENDING, c.RUNNING}))
+    newest_first = sorted(seen.trials.in_state(PENDING, c.RUNNING), key=age_of, reverse=True)
     ranked = sorted(
         newest_first,
         key=lambda t: (

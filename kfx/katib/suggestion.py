@@ -3,19 +3,18 @@
 The reconciler validates and asks, because asking may be slow; what comes of it is decided here.
 """
 
-from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from kfx.apis.common import AlgorithmSetting, ParameterAssignment
 from kfx.apis.experiment import Experiment
 from kfx.apis.suggestion import Suggestion, SuggestionStatus, TrialAssignment
-from kfx.apis.trial import Trial
 from kfx.katib import conditions as c
 from kfx.katib.names import trial_name
-from kfx.katib.observation import is_available
-from kfx.katib.summary import PENDING, by_age, state_of
+from kfx.katib.summary import PENDING
+from kfx.katib.tally import Tally
 from kfx.runtime.plan import Note, Plan
 
 EXHAUSTED_REASON = "SuggestionEndReached"
@@ -34,7 +33,7 @@ class SuggestionSeen:
 
     suggestion: Suggestion
     experiment: Experiment | None
-    trials: Sequence[Trial] = ()
+    trials: Tally = field(default_factory=Tally)
     problem: str = ""
     answer: Sequence[tuple[ParameterAssignment, ...]] | None = None
 
@@ -78,19 +77,6 @@ def is_restarting(suggestion: Suggestion) -> bool:
     """Whether its experiment goes on and it has not begun again yet."""
     found = c.find(suggestion.status.conditions, c.RUNNING)
     return found is not None and found.status == "False" and found.reason == RESTARTING_REASON
-
-
-def trials_to_tell(trials: Iterable[Trial]) -> list[Trial]:
-    """The trials an algorithm is told of, oldest first: not those that ended without a value."""
-    return [
-        trial
-        for trial in by_age(trials)
-        if not c.has(trial.status.conditions, c.METRICS_UNAVAILABLE)
-        and not (
-            c.has(trial.status.conditions, c.EARLY_STOPPED)
-            and not is_available(trial.status.observation, trial.spec.objective)
-        )
-    ]
 
 
 def overlay_settings(experiment: Experiment, suggestion: Suggestion) -> Experiment:
@@ -214,7 +200,7 @@ def _append(seen: SuggestionSeen, status: SuggestionStatus) -> SuggestionStatus:
     suggestion, first = seen.suggestion, made(status)
     seed = f"{suggestion.metadata.uid}/{suggestion.metadata.generation}"
     taken = {s.name for s in status.suggestions} | {t.metadata.name for t in seen.trials}
-    added = []
+    added: list[TrialAssignment] = []
     for index, assignments in enumerate(tuple(seen.answer or ())[: wanted(suggestion)], first):
         name = trial_name(suggestion.metadata.name, seed=seed, index=index, taken=taken)
         taken.add(name)
@@ -237,9 +223,8 @@ def _with_list(
 
 def _run_dry(seen: SuggestionSeen, status: SuggestionStatus, now: str) -> Plan:
     """The algorithm had nothing: its end, unless a trial that still runs may give it new ideas."""
-    known = {t.metadata.name for t in seen.trials}
-    active = any(state_of(t) in {PENDING, c.RUNNING} for t in seen.trials)
-    if active or any(s.name not in known for s in status.suggestions):
+    active = seen.trials.in_state(PENDING, c.RUNNING)
+    if active or any(s.name not in seen.trials for s in status.suggestions):
         note = Note("Warning", "ReconcileError", "The response contains unexpected trials")
         return Plan(status=status, notes=(note,), requeue_after=NOTHING_LEFT_POLL)
     message = "Suggestion is succeeded, the algorithm has no more assignments"

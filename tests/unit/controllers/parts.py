@@ -4,10 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kfx.apis.common import MetricLog
+from kfx.apis.trial import Trial
 from kfx.controllers.indexes import POD_INDEXERS, TRIAL_INDEXERS
+from kfx.controllers.tallies import TrialTallies
 from kfx.kube.errors import NotFound
 from kfx.kube.model import KubeObject, Unreadable
 from kfx.kube.resource import Resource
+from kfx.runtime.event import Event
 from kfx.runtime.plan import Note, Plan
 from kfx.runtime.reconcile import Request, Result
 from kfx.runtime.store import Store
@@ -32,6 +35,14 @@ def trials_of(*trials: KubeObject) -> Store[Any]:
     found: Store[Any] = Store(TRIAL_INDEXERS)
     for obj in trials:
         found.put(obj)
+    return found
+
+
+def tallies_of(*trials: Trial) -> TrialTallies:
+    """Trials as the reconcilers of their experiment see them."""
+    found = TrialTallies()
+    for each in trials:
+        found.requests(Event(None, each))
     return found
 
 

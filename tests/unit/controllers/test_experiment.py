@@ -14,7 +14,7 @@ from kfx.kube.model import Unreadable, to_builtins
 from kfx.runtime.plan import Note, Plan
 from kfx.runtime.reconcile import Request, StaleRead, TerminalError
 from tests.katib_objects import NOW, experiment, owner, said, suggestion, trial, unreadable
-from tests.unit.controllers.parts import Live, Plans, store_of, trials_of
+from tests.unit.controllers.parts import Live, Plans, store_of, tallies_of
 
 KEY = Request("ns", "e")
 PARAMETERS = (TrialParameterSpec(name="x", reference="x"),)
@@ -37,7 +37,7 @@ async def reconcile(
     reconciler = ExperimentReconciler(
         experiments=store_of(of),
         suggestions=store_of(found),
-        trials=trials_of(*trials),
+        trials=tallies_of(*trials),
         templates=TemplateReader(client=live or Live(), core_namespace="kubeflow"),
         writer=plans,  # type: ignore[arg-type]
         now=lambda: NOW,

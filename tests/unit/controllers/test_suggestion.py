@@ -14,7 +14,7 @@ from kfx.kube.model import Unreadable
 from kfx.runtime.plan import Note, Plan
 from kfx.runtime.reconcile import Request, Result, TerminalError
 from tests.katib_objects import NOW, experiment, said, suggestion, trial, unreadable
-from tests.unit.controllers.parts import Plans, store_of, trials_of
+from tests.unit.controllers.parts import Plans, store_of, tallies_of
 
 KEY = Request("ns", "e")
 
@@ -52,7 +52,7 @@ async def reconcile(
     reconciler = SuggestionReconciler(
         suggestions=store_of(of, unreadable),
         experiments=store_of(*experiments),
-        trials=trials_of(*trials),
+        trials=tallies_of(*trials),
         algorithms={"random": algorithm or Counting()},
         writer=plans,  # type: ignore[arg-type]
         now=lambda: NOW,

@@ -8,6 +8,7 @@ from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
 from kfx.katib.budget import ExperimentSeen
 from kfx.katib.experiment import plan_experiment
+from kfx.katib.tally import Tally
 from kfx.kube.model import Condition
 from kfx.runtime.plan import Plan
 from tests.katib_objects import NOW, RUN_SPEC, condition, said, trial
@@ -26,7 +27,12 @@ def plan_of(
     def render(*_: object) -> dict[str, Any]:
         return RUN_SPEC
 
-    defaults: dict[str, Any] = {"experiment": of, "trials": trials, "suggestion": found, "render": render}
+    defaults: dict[str, Any] = {
+        "experiment": of,
+        "trials": Tally.of(trials),
+        "suggestion": found,
+        "render": render,
+    }
     return plan_experiment(ExperimentSeen(**defaults | more), NOW)
 
 

@@ -9,7 +9,7 @@ from kfx.apis.experiment import ConfigMapSource, Experiment, TrialTemplate
 from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
 from kfx.katib.budget import ExperimentSeen, Hopeless, ask_first, places, plan_budget
-from kfx.katib.summary import summarise
+from kfx.katib.tally import Tally, summarise
 from kfx.katib.trial_template import RenderError
 from kfx.runtime.plan import Note, Plan
 from tests.katib_objects import RUN_SPEC, condition, experiment, suggestion, trial
@@ -32,7 +32,13 @@ def seen(
     **more: Any,
 ) -> ExperimentSeen:
     return ExperimentSeen(
-        **{"experiment": of or experiment(), "trials": trials, "suggestion": found, "render": render} | more
+        **{
+            "experiment": of or experiment(),
+            "trials": Tally.of(trials),
+            "suggestion": found,
+            "render": render,
+        }
+        | more
     )
 
 

@@ -12,9 +12,9 @@ from kfx.katib.suggestion import (
     needs_validation,
     overlay_settings,
     plan_suggestion,
-    trials_to_tell,
     wanted,
 )
+from kfx.katib.tally import Tally
 from kfx.kube.model import to_builtins
 from kfx.runtime.plan import Note, Plan
 from tests.katib_objects import NOW, condition, experiment, objective, said, suggestion, trial
@@ -86,7 +86,7 @@ def test_a_name_that_a_trial_has_is_not_given_again() -> None:
     first = plan(of, answer=answers("1")).status
     assert first is not None
     taken = trial("Succeeded", name=first.suggestions[0].name)
-    again = plan(of, answer=answers("1"), trials=[taken]).status
+    again = plan(of, answer=answers("1"), trials=Tally.of([taken])).status
     assert again is not None
     assert again.suggestions[0].name != first.suggestions[0].name
 
@@ -131,7 +131,7 @@ class TestExhaustion:
 
     def test_while_a_trial_runs_it_is_asked_again_later(self) -> None:
         of = suggestion(*RUNNING, requests=3, names=("e-1",))
-        found = plan(of, answer=[], trials=[trial("Running")])
+        found = plan(of, answer=[], trials=Tally.of([trial("Running")]))
         assert found.status is None
         assert found.notes == (Note("Warning", "ReconcileError", "The response contains unexpected trials"),)
         assert found.requeue_after == 10
@@ -142,7 +142,7 @@ class TestExhaustion:
 
     def test_with_nothing_running_it_ends(self) -> None:
         of = suggestion(*RUNNING, requests=3, names=("e-1",))
-        found = plan(of, answer=[], trials=[trial("Succeeded")])
+        found = plan(of, answer=[], trials=Tally.of([trial("Succeeded")]))
         assert found.status is not None
         assert said(found.status.conditions) == ["Created", "-Running", "-DeploymentReady", "Succeeded"]
         assert found.status.conditions[-1].reason == "SuggestionEndReached"
@@ -202,7 +202,7 @@ def test_trials_without_a_value_are_not_told() -> None:
         trial("EarlyStopped", name="stopped", age=1),
         trial("EarlyStopped", name="useful", value="1", age=0, target=objective()),
     ]
-    assert [t.metadata.name for t in trials_to_tell(trials)] == ["useful", "failed", "running", "new"]
+    assert [t.metadata.name for t in Tally.of(trials).told()] == ["useful", "failed", "running", "new"]
 
 
 def test_settings_of_earlier_answers_are_laid_over_the_experiments() -> None:

@@ -1,7 +1,8 @@
 import pytest
 
 from kfx.apis.experiment import ExperimentStatus
-from kfx.katib.summary import by_age, state_of, summarise
+from kfx.katib.summary import age_of, state_of
+from kfx.katib.tally import summarise
 from kfx.kube.model import to_builtins
 from tests.katib_objects import objective, trial
 
@@ -29,7 +30,7 @@ def test_a_trial_is_counted_under(words: tuple[str, ...], state: str) -> None:
 
 def test_trials_are_ordered_by_age_and_then_by_name() -> None:
     trials = [trial(name="b", age=1), trial(name="c", age=0), trial(name="a", age=1)]
-    assert [t.metadata.name for t in by_age(trials)] == ["c", "a", "b"]
+    assert [t.metadata.name for t in sorted(trials, key=age_of)] == ["c", "a", "b"]
 
 
 def test_every_list_and_count_of_the_status_is_filled() -> None:
