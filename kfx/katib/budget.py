@@ -94,8 +94,8 @@ def missing_trials(seen: ExperimentSeen) -> list[TrialAssignment]:
     """The assignments that no trial has taken up, in the order they were given."""
     if seen.suggestion is None:
         return []
-    trials = seen.trials
-    return [a for a in seen.suggestion.status.suggestions if a.name not in trials]
+    names = seen.trials.names
+    return [a for a in seen.suggestion.status.suggestions if a.name not in names]
 
 
 def _parallel(spec: ExperimentSpec) -> int:

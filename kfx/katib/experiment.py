@@ -11,6 +11,7 @@ from kfx.apis.experiment import Experiment, ExperimentSpec, ExperimentStatus
 from kfx.apis.trial import Trial
 from kfx.katib import conditions as c
 from kfx.katib.budget import ExperimentSeen, Hopeless, ask_first, plan_budget
+from kfx.katib.long_lists import shorten_names, told_first
 from kfx.katib.names import EXPERIMENT_FINALIZER
 from kfx.katib.suggestion import end, is_exhausted, is_restarting, restart
 from kfx.katib.summary import Summary, age_of, state_of
@@ -49,6 +50,11 @@ def plan_experiment(seen: ExperimentSeen, now: str) -> Plan:
             counts=(_count(seen.experiment, "katib_experiment_deleted_total"),),
         )
     plan = _plan_live(seen, now)
+    if (
+        isinstance(plan.status, ExperimentStatus)
+        and (shorter := shorten_names(plan.status)) is not plan.status
+    ):
+        plan = told_first(seen.experiment, plan, shorter)
     if plan.status == seen.experiment.status:
         plan = replace(plan, status=None)
     if owned:

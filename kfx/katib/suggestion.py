@@ -12,6 +12,7 @@ from kfx.apis.common import AlgorithmSetting, ParameterAssignment
 from kfx.apis.experiment import Experiment
 from kfx.apis.suggestion import Suggestion, SuggestionStatus, TrialAssignment
 from kfx.katib import conditions as c
+from kfx.katib.long_lists import shorten_assignments, told_first
 from kfx.katib.names import trial_name
 from kfx.katib.summary import PENDING
 from kfx.katib.tally import Tally
@@ -139,7 +140,10 @@ def _plan(seen: SuggestionSeen, now: str) -> Plan:
         return Plan(status=status)
     if not seen.answer:
         return _run_dry(seen, status, now)
-    return Plan(status=_append(seen, status))
+    longer = _append(seen, status)
+    shorter = shorten_assignments(longer, seen.trials)
+    plan = Plan(status=longer)
+    return plan if shorter is longer else told_first(suggestion, plan, shorter)
 
 
 def _is_live(suggestion: Suggestion) -> bool:
@@ -199,7 +203,7 @@ def _append(seen: SuggestionSeen, status: SuggestionStatus) -> SuggestionStatus:
     """The status with the answers behind the old ones; no more of them than were asked for."""
     suggestion, first = seen.suggestion, made(status)
     seed = f"{suggestion.metadata.uid}/{suggestion.metadata.generation}"
-    taken = {s.name for s in status.suggestions} | {t.metadata.name for t in seen.trials}
+    taken = {s.name for s in status.suggestions} | set(seen.trials.names)
     added: list[TrialAssignment] = []
     for index, assignments in enumerate(tuple(seen.answer or ())[: wanted(suggestion)], first):
         name = trial_name(suggestion.metadata.name, seed=seed, index=index, taken=taken)
@@ -224,7 +228,7 @@ def _with_list(
 def _run_dry(seen: SuggestionSeen, status: SuggestionStatus, now: str) -> Plan:
     """The algorithm had nothing: its end, unless a trial that still runs may give it new ideas."""
     active = seen.trials.in_state(PENDING, c.RUNNING)
-    if active or any(s.name not in seen.trials for s in status.suggestions):
+    if active or any(s.name not in seen.trials.names for s in status.suggestions):
         note = Note("Warning", "ReconcileError", "The response contains unexpected trials")
         return Plan(status=status, notes=(note,), requeue_after=NOTHING_LEFT_POLL)
     message = "Suggestion is succeeded, the algorithm has no more assignments"

@@ -16,24 +16,23 @@ from tests.katib_objects import NOW, RUN_SPEC, condition, said, trial
 MAX_REACHED = condition("Succeeded", reason="ExperimentMaxTrialsReached")
 
 
-def plan_of(
-    of: Experiment,
-    trials: Sequence[Trial] = (),
-    found: Suggestion | None = None,
-    **more: Any,
-) -> Plan:
-    """What is decided of an experiment, its trials and its suggestion."""
+def seen_of(
+    of: Any, trials: Sequence[Trial] = (), found: Suggestion | None = None, **more: Any
+) -> ExperimentSeen:
+    """An experiment, its trials and its suggestion, whose every job is :data:`RUN_SPEC`."""
 
     def render(*_: object) -> dict[str, Any]:
         return RUN_SPEC
 
-    defaults: dict[str, Any] = {
-        "experiment": of,
-        "trials": Tally.of(trials),
-        "suggestion": found,
-        "render": render,
-    }
-    return plan_experiment(ExperimentSeen(**defaults | more), NOW)
+    defaults: dict[str, Any] = {"experiment": of, "suggestion": found, "render": render}
+    return ExperimentSeen(**{**defaults, "trials": Tally.of(trials)} | more)
+
+
+def plan_of(
+    of: Experiment, trials: Sequence[Trial] = (), found: Suggestion | None = None, **more: Any
+) -> Plan:
+    """What is decided of an experiment, its trials and its suggestion."""
+    return plan_experiment(seen_of(of, trials, found, **more), NOW)
 
 
 def conditions_of(found: Plan) -> list[str]:

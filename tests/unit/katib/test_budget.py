@@ -31,15 +31,8 @@ def seen(
     of: Experiment | None = None,
     **more: Any,
 ) -> ExperimentSeen:
-    return ExperimentSeen(
-        **{
-            "experiment": of or experiment(),
-            "trials": Tally.of(trials),
-            "suggestion": found,
-            "render": render,
-        }
-        | more
-    )
+    defaults: dict[str, Any] = {"experiment": of or experiment(), "suggestion": found, "render": render}
+    return ExperimentSeen(**{**defaults, "trials": Tally.of(trials)} | more)
 
 
 def decide(state: ExperimentSeen) -> Plan | Hopeless:
