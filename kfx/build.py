@@ -2,11 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from kfx import __version__
 from kfx.algorithms import ALGORITHMS
@@ -202,6 +202,7 @@ class Wiring:
             writer=writer,
             now=utc_now,
             prepare=self._prepare,
+            claim_of=self._volume_claim_of,
         )
         return self._controller(SUGGESTION, reconciler, self._suggestions, recorder, prefix="")
 
@@ -322,6 +323,10 @@ class Wiring:
     def _namespaces_of(self, trial: str) -> Sequence[str]:
         found = self._trials.by_index(indexes.BY_NAME, trial)
         return [each.metadata.namespace for each in found]
+
+    def _volume_claim_of(self, algorithm: str) -> Mapping[str, Any]:
+        entry = self._katib_config.read().suggestions.get(algorithm)
+        return (entry.persistent_volume_claim_spec or {}) if entry is not None else {}
 
     def _validation_context(self) -> ValidationContext:
         config: RuntimeConfig | str

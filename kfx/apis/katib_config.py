@@ -20,6 +20,7 @@ class SuggestionEntry(Model, kw_only=True):
     """One of ``runtime.suggestions``, as far as an embedded algorithm needs it: whether it has an image."""
 
     algorithm_name: str = ""
+    persistent_volume_claim_spec: Mapping[str, Any] | None = None
     image: str = ""
     image_pull_policy: str = ""
     resources: ResourceRequirements = ResourceRequirements()

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
+from kfx.katib.katib_config import KatibConfigError
 from kfx.kube.errors import ApiError, Forbidden, TransportError
 from kfx.kube.model import KubeObject
 from kfx.runtime.controller import COME_AGAIN, OutOfTime, leaves
@@ -16,7 +17,7 @@ T = TypeVar("T", bound=KubeObject)
 REASON = "ReconcileError"
 PREFIX = "Failed to reconcile: "
 _PASSING = (*COME_AGAIN, TransportError)
-_SPOKEN = (ApiError, TerminalError, OutOfTime, StoreError)
+_SPOKEN = (ApiError, TerminalError, OutOfTime, StoreError, KatibConfigError)
 
 
 class Recorder(Protocol):

@@ -1,6 +1,7 @@
 """Reads a Suggestion, asks the algorithm in this process, and writes what it answers."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from kfx.algorithms import Algorithm
 from kfx.apis.common import ParameterAssignment
@@ -13,6 +14,7 @@ from kfx.katib.suggestion import (
     SuggestionSeen,
     made,
     needs_validation,
+    needs_volume,
     overlay_settings,
     plan_suggestion,
     wanted,
@@ -25,7 +27,10 @@ from kfx.runtime.writer import Writer
 
 
 class SuggestionReconciler:
-    """Keeps as many assignments in a Suggestion's status as its specification requests."""
+    """Keeps as many assignments in a Suggestion's status as its specification requests.
+
+    ``claim_of``: what katib-config says of an algorithm's volume claim; raises KatibConfigError.
+    """
 
     def __init__(
         self,
@@ -37,6 +42,7 @@ class SuggestionReconciler:
         writer: Writer,
         now: Callable[[], str],
         prepare: Prepare = as_it_is,
+        claim_of: Callable[[str], Mapping[str, Any]] = lambda _: {},
     ) -> None:
         self._suggestions = suggestions
         self._experiments = experiments
@@ -45,6 +51,7 @@ class SuggestionReconciler:
         self._writer = writer
         self._now = now
         self._prepare = prepare
+        self._claim_of = claim_of
 
     async def reconcile(self, request: Request) -> Result:
         unreadable = self._suggestions.unreadable(request)
@@ -64,7 +71,12 @@ class SuggestionReconciler:
         problem = self._validate(experiment) if needs_validation(suggestion) else ""
         answer = None if problem else self._ask(suggestion, experiment, trials)
         return SuggestionSeen(
-            suggestion=suggestion, experiment=experiment, trials=trials, problem=problem, answer=answer
+            suggestion=suggestion,
+            experiment=experiment,
+            trials=trials,
+            problem=problem,
+            answer=answer,
+            claim=self._claim_of(_algorithm_name(experiment)) if needs_volume(suggestion) else {},
         )
 
     def _experiment_of(self, suggestion: Suggestion, request: Request) -> Experiment | None:

@@ -13,13 +13,12 @@ from kfx.katib import conditions as c
 from kfx.katib.budget import ExperimentSeen, Hopeless, ask_first, plan_budget
 from kfx.katib.long_lists import shorten_names, told_first
 from kfx.katib.names import EXPERIMENT_FINALIZER
-from kfx.katib.suggestion import end, is_exhausted, is_restarting, restart
+from kfx.katib.suggestion import FROM_VOLUME, end, is_exhausted, is_restarting, restart
 from kfx.katib.summary import Summary, age_of, state_of
 from kfx.runtime.plan import Count, Note, Patch, Plan
 
 NEVER = "Never"
 LONG_RUNNING = "LongRunning"
-FROM_VOLUME = "FromVolume"
 MAX_TRIALS_REACHED = "ExperimentMaxTrialsReached"
 
 _ENDED = {

@@ -3,8 +3,9 @@
 The reconciler validates and asks, because asking may be slow; what comes of it is decided here.
 """
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import msgspec
 
@@ -12,12 +13,14 @@ from kfx.apis.common import AlgorithmSetting, ParameterAssignment
 from kfx.apis.experiment import Experiment
 from kfx.apis.suggestion import Suggestion, SuggestionStatus, TrialAssignment
 from kfx.katib import conditions as c
+from kfx.katib.compose import VOLUME_CLAIMS, compose_volume_claim
 from kfx.katib.long_lists import shorten_assignments, told_first
 from kfx.katib.names import trial_name
 from kfx.katib.summary import PENDING
 from kfx.katib.tally import Tally
-from kfx.runtime.plan import Note, Plan
+from kfx.runtime.plan import Create, Note, Plan
 
+FROM_VOLUME = "FromVolume"
 EXHAUSTED_REASON = "SuggestionEndReached"
 RESTARTING_REASON = "Experiment is restarting"
 ENDED_REASON = "Suggestion is succeeded"
@@ -30,6 +33,7 @@ class SuggestionSeen:
 
     ``answer``: the assignments it gave, one tuple a trial; ``None`` where it was not asked.
     ``experiment`` is ``None`` when it is gone or is not the one this Suggestion was made for.
+    ``claim``: the specification of a volume claim, from katib-config; only asked for before it runs.
     """
 
     suggestion: Suggestion
@@ -37,12 +41,18 @@ class SuggestionSeen:
     trials: Tally = field(default_factory=Tally)
     problem: str = ""
     answer: Sequence[tuple[ParameterAssignment, ...]] | None = None
+    claim: Mapping[str, Any] = field(default_factory=dict)
 
 
 def needs_validation(suggestion: Suggestion) -> bool:
     """Whether the settings are checked now: before it runs for the first time, and after a restart."""
     conditions = suggestion.status.conditions
     return _is_live(suggestion) and not c.has(conditions, c.RUNNING)
+
+
+def needs_volume(suggestion: Suggestion) -> bool:
+    """Whether the volume claim is made now: before it runs, also after a restart, if it is still there."""
+    return suggestion.spec.resume_policy == FROM_VOLUME and needs_validation(suggestion)
 
 
 def wanted(suggestion: Suggestion) -> int:
@@ -122,6 +132,10 @@ def restart(conditions: c.Conditions, *, now: str) -> c.Conditions:
 def plan_suggestion(seen: SuggestionSeen, now: str) -> Plan:
     """The next writes; an empty plan where all that is asked for has been answered."""
     plan = _plan(seen, now)
+    if needs_volume(seen.suggestion) and not seen.problem and seen.experiment is not None:
+        claim = compose_volume_claim(seen.suggestion, seen.claim)
+        create = Create(resource=VOLUME_CLAIMS, manifest=claim, owner_uid=seen.suggestion.metadata.uid)
+        plan = replace(plan, create=(create,))
     return replace(plan, status=None) if plan.status == seen.suggestion.status else plan
 
 

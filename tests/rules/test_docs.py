@@ -30,7 +30,9 @@ def test_every_event_that_kfx_posts_is_listed() -> None:
     found = {
         reason
         for path in (ROOT / "kfx").rglob("*.py")
-        for reason in re.findall(r'Note\(\s*"(?:Normal|Warning)",\s*"(\w+)"', path.read_text(encoding="utf-8"))
+        for reason in re.findall(
+            r'Note\(\s*"(?:Normal|Warning)",\s*"(\w+)"', path.read_text(encoding="utf-8")
+        )
     }
     assert len(found) > 10
     assert {reason for reason in found if f"`{reason}`" not in listed} == set()

@@ -5,6 +5,7 @@ import pytest
 
 from kfx.apis.common import NameValue
 from kfx.apis.suggestion import Suggestion
+from kfx.katib.names import controller_reference
 from kfx.katib.suggestion import (
     SuggestionSeen,
     give_up,
@@ -124,6 +125,49 @@ def test_settings_that_are_refused_fail_it_in_katibs_words() -> None:
         ("Failed", "SuggestionFailed", message),
     ]
     assert found.notes == (Note("Warning", "SuggestionFailed", message),)
+
+
+class TestVolume:
+    """The claim of an experiment that may be resumed from its volume."""
+
+    def test_it_is_made_before_the_suggestion_runs_with_katibs_defaults(self) -> None:
+        found = plan(suggestion("Created", requests=1, policy="FromVolume"), answer=answers("1"))
+        (create,) = found.create
+        assert create.manifest == {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {
+                "name": "e-random",
+                "namespace": "ns",
+                "ownerReferences": [controller_reference(suggestion())],
+            },
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+        }
+        assert create.owner_uid == "s-uid"
+
+    def test_what_katib_config_says_of_it_stays(self) -> None:
+        claim = {"storageClassName": "fast", "resources": {"requests": {"storage": "9Gi"}}}
+        found = plan(suggestion("Created", policy="FromVolume"), claim=claim)
+        assert found.create[0].manifest["spec"] == {**claim, "accessModes": ["ReadWriteOnce"]}
+
+    def test_it_is_looked_for_again_after_a_restart(self) -> None:
+        restarting = condition("-Running", reason="Experiment is restarting")
+        assert len(plan(suggestion("Created", restarting, policy="FromVolume")).create) == 1
+
+    @pytest.mark.parametrize(
+        ("of", "more"),
+        [
+            (suggestion(policy="FromVolume"), {}),
+            (suggestion(*RUNNING, policy="FromVolume"), {}),
+            (suggestion("Created", "Succeeded", policy="FromVolume"), {}),
+            (suggestion("Created", policy="LongRunning"), {}),
+            (suggestion("Created", policy="FromVolume"), {"problem": "no"}),
+            (suggestion("Created", policy="FromVolume"), {"experiment": None}),
+        ],
+        ids=["new", "running", "ended", "other-policy", "refused", "no-experiment"],
+    )
+    def test_otherwise_there_is_none(self, of: Suggestion, more: dict[str, Any]) -> None:
+        assert plan(of, **more).create == ()
 
 
 class TestExhaustion:
