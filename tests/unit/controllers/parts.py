@@ -31,7 +31,7 @@ def store_of(*objects: KubeObject | None) -> Store[Any]:
 
 
 def trials_of(*trials: KubeObject) -> Store[Any]:
-    """A cache of trials, indexed by experiment."""
+    """A cache of trials, indexed as in the process."""
     found: Store[Any] = Store(TRIAL_INDEXERS)
     for obj in trials:
         found.put(obj)
