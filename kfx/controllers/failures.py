@@ -40,7 +40,7 @@ class FailureReporter(Generic[T]):
         self._recorder = recorder
 
     def __call__(self, request: Request, error: Exception) -> None:
-        obj = self._objects.get(request)
+        obj = self._objects.get(request) or self._objects.unreadable(request)
         text = "; ".join(_speak(error))
         if obj is not None and text:
             self._recorder.note(obj, Note("Warning", REASON, f"{self._prefix}{text}"))

@@ -12,9 +12,9 @@ from kfx.controllers.tallies import TrialTallies
 from kfx.katib.names import is_controlled_by
 from kfx.katib.suggestion import (
     SuggestionSeen,
-    made,
     needs_validation,
     needs_volume,
+    next_number,
     overlay_settings,
     plan_suggestion,
     wanted,
@@ -121,7 +121,7 @@ class SuggestionReconciler:
             known = ", ".join(sorted(self._algorithms))
             raise TerminalError(f"algorithm {name} does not run inside kfx, which has {known}; start anew")
         overlaid = overlay_settings(experiment, suggestion)
-        return algorithm.suggest(overlaid, trials.told(), made(suggestion.status), count)
+        return algorithm.suggest(overlaid, trials.told(), next_number(suggestion.status, trials), count)
 
 
 def _algorithm_name(experiment: Experiment) -> str:

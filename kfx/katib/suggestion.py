@@ -63,8 +63,16 @@ def wanted(suggestion: Suggestion) -> int:
 
 
 def made(status: SuggestionStatus) -> int:
-    """How many assignments there ever were; the number of the next one. It never goes back."""
+    """How many assignments there ever were. It never goes back."""
     return max(status.assignments_made, status.suggestion_count, len(status.suggestions))
+
+
+def next_number(status: SuggestionStatus, trials: Tally) -> int:
+    """The number of the next assignment.
+
+    Where somebody has deleted the Suggestion, and it was made again, it goes on behind the trials there are.
+    """
+    return made(status) or len(trials)
 
 
 def give_up(status: SuggestionStatus, names: Container[str]) -> SuggestionStatus:
@@ -215,7 +223,7 @@ def _refuse(status: SuggestionStatus, problem: str, now: str) -> Plan:
 
 def _append(seen: SuggestionSeen, status: SuggestionStatus) -> SuggestionStatus:
     """The status with the answers behind the old ones; no more of them than were asked for."""
-    suggestion, first = seen.suggestion, made(status)
+    suggestion, first = seen.suggestion, next_number(status, seen.trials)
     seed = f"{suggestion.metadata.uid}/{suggestion.metadata.generation}"
     taken = {s.name for s in status.suggestions} | set(seen.trials.names)
     added: list[TrialAssignment] = []

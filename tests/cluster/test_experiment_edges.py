@@ -9,20 +9,21 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from hack.cluster.layout import Layout
 from kfx.apis.experiment import Experiment
-from kfx.apis.suggestion import Suggestion
+from kfx.apis.suggestion import Suggestion, SuggestionStatus, TrialAssignment
 from kfx.apis.trial import Trial
 from kfx.controllers.templates import CONFIG_MAPS
 from kfx.katib.compose import VOLUME_CLAIMS
 from kfx.kube.client import Client
 from kfx.kube.credentials import Credentials, load_credentials
-from kfx.kube.errors import NotFound
+from kfx.kube.errors import Conflict, NotFound
 from kfx.kube.resource import Resource
 from kfx.runtime.events import EVENTS
-from kfx.runtime.status_patch import APPENDED_FROM
+from kfx.runtime.status_patch import APPENDED_FROM, status_patch
 from tests.cluster.katib import NAMESPACE, Platform, condition, install_crds, manifest, words, working
 from tests.katib_objects import JOBS
 
@@ -308,5 +309,11 @@ async def test_a_long_list_of_assignments_grows_by_what_is_new(platform: Platfor
 
     found = await platform.until(grown)
     assert len(set(points(found).values())) == len(found["status"]["suggestions"]) == most
+    old = msgspec.convert(found["status"], SuggestionStatus)
+    longer = msgspec.structs.replace(old, suggestions=(*old.suggestions, TrialAssignment(name="late")))
+    late = status_patch(old, longer, "1")
+    assert late is not None
+    with pytest.raises(Conflict):
+        await platform.client.patch(Suggestion.resource, NAMESPACE, "long", late, subresource="status")
     await platform.client.delete(Experiment.resource, NAMESPACE, "long")
     await platform.until(lambda: gone(platform, "long"))

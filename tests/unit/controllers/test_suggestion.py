@@ -80,6 +80,13 @@ async def test_no_point_is_drawn_twice_after_assignments_were_given_up() -> None
     assert [s.parameter_assignments[0].value for s in found.status.suggestions][2:] == ["4", "5"]
 
 
+async def test_one_that_was_deleted_and_made_again_draws_no_point_of_the_trials_there_are() -> None:
+    trials = [trial("Succeeded", name=f"e-{i}", value="1") for i in range(3)]
+    found = await reconcile(suggestion("Created", "Running", requests=2), trials=trials)
+    assert [s.parameter_assignments[0].value for s in found.status.suggestions] == ["3", "4"]
+    assert (found.status.suggestion_count, found.status.assignments_made) == (2, 5)
+
+
 async def test_one_that_does_not_decode_is_told_with_the_remedy() -> None:
     stand_in = unreadable(Suggestion, "Expected `int`, got `str` - at `$.spec.requests`")
     found = await reconcile(None, unreadable=stand_in)

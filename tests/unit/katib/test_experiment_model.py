@@ -1,7 +1,7 @@
 """An Experiment and its Suggestion through whatever users and jobs do, in any order.
 
 Plans are folded into values until nobody has anything to write, and then the promises have to hold: as many
-trials as there are places and no more, no more than the maximum ever, no point twice, no name twice, and rest.
+trials as there are places, no more than the maximum ever, no point twice, no name twice, and rest.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ from kfx.apis.trial import Trial
 from kfx.katib import conditions as c
 from kfx.katib.budget import ExperimentSeen
 from kfx.katib.experiment import is_completed, plan_experiment
-from kfx.katib.suggestion import SuggestionSeen, made, plan_suggestion, wanted
+from kfx.katib.suggestion import SuggestionSeen, made, next_number, plan_suggestion, wanted
 from kfx.katib.summary import PENDING, state_of
 from kfx.katib.tally import Tally
 from kfx.kube.model import Condition
@@ -38,6 +38,8 @@ class Model(RuleBasedStateMachine):
         self.trials: dict[str, Trial] = {}
         self.points: dict[str, str] = {}  # by name, of all that were ever assigned
         self.deleted = 0
+        self.lost = False  # trials, of which a Suggestion that is made again cannot know
+        self.renewed = False  # by a Suggestion that knows nothing of the one before
         self.settle()
 
     @rule(end=st.sampled_from(ENDS), number=st.integers(0, PARALLEL))
@@ -54,12 +56,23 @@ class Model(RuleBasedStateMachine):
         if self.trials and not is_completed(self.experiment):
             del self.trials[list(self.trials)[number % len(self.trials)]]
             self.deleted += 1
+            self.lost = True
         self.settle()
 
     @rule(parallel=st.integers(1, PARALLEL))
     def somebody_changes_the_number_of_places(self, parallel: int) -> None:
         spec = msgspec.structs.replace(self.experiment.spec, parallel_trial_count=parallel)
         self.experiment = msgspec.structs.replace(self.experiment, spec=spec)
+        before = len(self.trials)
+        self.settle()
+        self.lost |= len(self.trials) < before
+
+    @rule()
+    def somebody_deletes_the_suggestion(self) -> None:
+        if not is_completed(self.experiment):
+            self.suggestion = None
+            self.renewed = True
+            self.deleted += 1
         self.settle()
 
     @precondition(lambda self: self.trials)
@@ -79,11 +92,16 @@ class Model(RuleBasedStateMachine):
             assert len(self.trials) == MOST
             return
         assert len(active) == min(spec.parallel_trial_count or 0, MOST - ended)
-        assert self.suggestion is not None
+        if self.suggestion is None:
+            return  # it is made again once it is needed
         status = self.suggestion.status
         listed = [each.name for each in status.suggestions]
-        assert set(self.trials) <= set(listed)
         assert len(listed) == len(set(listed)) == status.suggestion_count
+        if self.renewed:
+            there = {*self.trials, *listed}
+            assert self.lost or len({self.points[name] for name in there}) == len(there)
+            return
+        assert set(self.trials) <= set(listed)
         assert len(listed) - len(self.trials) <= self.deleted  # nothing is asked for that is not needed
         assert made(status) == len(self.points)
         assert len(set(self.points.values())) == len(self.points)
@@ -119,7 +137,7 @@ class Model(RuleBasedStateMachine):
         found = self.suggestion
         if found is None:
             return False
-        first, asked = made(found.status), wanted(found)
+        asked, first = wanted(found), next_number(found.status, Tally.of(self.trials.values()))
         answer = [(NameValue(name="x", value=str(i)),) for i in range(first, first + asked)]
         tally = Tally.of(self.trials.values())
         seen = SuggestionSeen(
