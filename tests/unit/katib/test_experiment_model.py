@@ -36,7 +36,9 @@ class Model(RuleBasedStateMachine):
         self.experiment = experiment(parallel=2, most=MOST, finalizers=())
         self.suggestion: Suggestion | None = None
         self.trials: dict[str, Trial] = {}
+        self.versions = 0
         self.points: dict[str, str] = {}  # by name, of all that were ever assigned
+        self.history: list[dict[str, Trial]] = []
         self.deleted = 0
         self.lost = False  # trials, of which a Suggestion that is made again cannot know
         self.renewed = False  # by a Suggestion that knows nothing of the one before
@@ -73,6 +75,12 @@ class Model(RuleBasedStateMachine):
             self.suggestion = None
             self.renewed = True
             self.deleted += 1
+        self.settle()
+
+    @rule(back=st.integers(1, 6))
+    def the_cache_shows_trials_as_they_were(self, back: int) -> None:
+        """The rest of what it shows is new; writes of the Experiment and its Suggestion would be refused."""
+        self.look_at_experiment(self.history[-back:][0])
         self.settle()
 
     @precondition(lambda self: self.trials)
@@ -112,10 +120,10 @@ class Model(RuleBasedStateMachine):
                 return
         raise AssertionError("they never come to rest")
 
-    def look_at_experiment(self) -> bool:
+    def look_at_experiment(self, cached: dict[str, Trial] | None = None) -> bool:
         seen = ExperimentSeen(
             experiment=self.experiment,
-            trials=Tally.of(self.trials.values()),
+            trials=Tally.of((self.trials if cached is None else cached).values()),
             suggestion=self.suggestion,
             render=lambda *_: RUN_SPEC,
         )
@@ -126,8 +134,11 @@ class Model(RuleBasedStateMachine):
             self.patch(patch.changes)
         self.experiment = with_status(self.experiment, plan)
         for delete in plan.delete:
-            assert state_of(self.trials[delete.name]) in {PENDING, c.RUNNING}
-            del self.trials[delete.name]
+            there = self.trials.get(delete.name)
+            if there is not None and there.metadata.resource_version == delete.resource_version:
+                assert state_of(there) in {PENDING, c.RUNNING}
+                del self.trials[delete.name]
+        self.history.append(dict(self.trials))
         if plan.add_finalizers:
             metadata = msgspec.structs.replace(self.experiment.metadata, finalizers=plan.add_finalizers)
             self.experiment = msgspec.structs.replace(self.experiment, metadata=metadata)
@@ -155,14 +166,18 @@ class Model(RuleBasedStateMachine):
             document = {**manifest, "metadata": {**manifest["metadata"], "uid": "s-uid", "generation": 1}}
             self.suggestion = msgspec.convert(document, Suggestion)
             return
-        assert name not in self.trials
+        if name in self.trials:
+            return  # it is refused, and is ours
         self.put(name, "Created")
         active = [t for t in self.trials.values() if state_of(t) in {PENDING, c.RUNNING}]
         assert len(active) <= (self.experiment.spec.parallel_trial_count or 0)
         assert len(self.trials) <= MOST
 
     def put(self, name: str, *words: str, value: str | None = None) -> None:
-        self.trials[name] = trial(*words, name=name, age=len(self.points) % 60, value=value)
+        found = trial(*words, name=name, age=len(self.points) % 60, value=value)
+        self.versions += 1
+        metadata = msgspec.structs.replace(found.metadata, resource_version=str(self.versions))
+        self.trials[name] = msgspec.structs.replace(found, metadata=metadata)
 
     def patch(self, changes: Any) -> None:
         assert self.suggestion is not None
@@ -185,4 +200,4 @@ def with_status(owner: Any, plan: Plan) -> Any:
 
 
 TestModel = Model.TestCase
-TestModel.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestModel.settings = settings(max_examples=80, stateful_step_count=25, deadline=None)
