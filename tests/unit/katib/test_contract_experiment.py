@@ -2,9 +2,9 @@
 
 Where kfx does something else on purpose, the row says by which entry of docs/differences.md.
 
-Elsewhere: 12.1-1 in test_build.py; 12.5-1 as far as it needs no image, TestVolume in test_suggestion.py; 12.5-6,
-test_nothing_changed_writes_nothing there. 12.1-8, 12.5-5 and 12.5-7 are about an API server that does not know the
-object; here its owner is gone, and the plan is void: test_writer.py.
+Elsewhere: 12.1-1 in test_build.py; 12.5-1 as far as it needs no image, TestVolume in test_suggestion.py;
+12.5-6, test_nothing_changed_writes_nothing there. 12.1-8, 12.5-5 and 12.5-7 are about an API server that does
+not know the object; here its owner is gone, and the plan is void: test_writer.py.
 """
 
 from typing import Any
