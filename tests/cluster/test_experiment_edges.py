@@ -24,7 +24,8 @@ from kfx.kube.errors import Conflict, NotFound
 from kfx.kube.resource import Resource
 from kfx.runtime.events import EVENTS
 from kfx.runtime.status_patch import APPENDED_FROM, status_patch
-from tests.cluster.katib import NAMESPACE, Platform, condition, install_crds, manifest, words, working
+from tests.cluster.crds import install_crds
+from tests.cluster.katib import NAMESPACE, Platform, condition, manifest, words, working
 from tests.katib_objects import JOBS
 
 pytestmark = [pytest.mark.cluster, pytest.mark.real_time, pytest.mark.timeout(900)]
