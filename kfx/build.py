@@ -3,11 +3,11 @@
 import asyncio
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kfx import __version__
 from kfx.algorithms import ALGORITHMS
@@ -27,6 +27,7 @@ from kfx.controllers.metrics import MetricsObserver
 from kfx.controllers.pods import PodObserver
 from kfx.controllers.prepare import Preparer
 from kfx.controllers.suggestion import SuggestionReconciler
+from kfx.controllers.tallies import TrialTallies
 from kfx.controllers.templates import TemplateReader
 from kfx.controllers.trial import TrialReconciler
 from kfx.katib.compaction import compact
@@ -146,6 +147,7 @@ class Wiring:
         self._experiments = self._cache.informer(Experiment)
         self._suggestions = self._cache.informer(Suggestion)
         self._trials = self._cache.informer(Trial, indexers=indexes.TRIAL_INDEXERS, transform=compact)
+        self._tallies = TrialTallies()
         kinds = parse_trial_resources(config.trial_resources)
         self._jobs = {kind: self._cache.dynamic(kind) for kind in kinds}
         self._templates = TemplateReader(client=self._reader, core_namespace=config.core_namespace)
@@ -217,13 +219,14 @@ class Wiring:
         watch(Pod, of_pod, trial.queue, label_selector=indexes.TRIAL_PODS)
         watch(Experiment, experiments_gauge(registry), experiment.queue)
         watch(Trial, trials_gauge(registry), trial.queue)
+        watch(Trial, self._tallies, experiment.queue)
 
     def _experiment(self) -> Controller:
         recorder, writer = self._recording(EXPERIMENT)
         reconciler = ExperimentReconciler(
             experiments=self._experiments,
             suggestions=self._suggestions,
-            trials=self._trials,
+            trials=self._tallies,
             templates=self._templates,
             writer=writer,
             now=utc_now,
@@ -236,11 +239,12 @@ class Wiring:
         reconciler = SuggestionReconciler(
             suggestions=self._suggestions,
             experiments=self._experiments,
-            trials=self._trials,
+            trials=self._tallies,
             algorithms=ALGORITHMS,
             writer=writer,
             now=utc_now,
             prepare=self._prepare,
+            claim_of=self._volume_claim_of,
         )
         return self._controller(SUGGESTION, reconciler, self._suggestions, recorder, prefix="")
 
@@ -373,6 +377,10 @@ class Wiring:
     def _namespaces_of(self, trial: str) -> Sequence[str]:
         found = self._trials.by_index(indexes.BY_NAME, trial)
         return [each.metadata.namespace for each in found]
+
+    def _volume_claim_of(self, algorithm: str) -> Mapping[str, Any]:
+        entry = self._katib_config.read().suggestions.get(algorithm)
+        return (entry.persistent_volume_claim_spec or {}) if entry is not None else {}
 
     def _validation_context(self) -> ValidationContext:
         config: RuntimeConfig | str

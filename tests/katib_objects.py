@@ -17,7 +17,16 @@ from kfx.apis.experiment import Experiment, ExperimentSpec, ExperimentStatus, Tr
 from kfx.apis.suggestion import Suggestion, SuggestionSpec, SuggestionStatus, TrialAssignment
 from kfx.apis.trial import Trial, TrialSpec, TrialStatus
 from kfx.katib.names import EXPERIMENT_FINALIZER, LABEL_EXPERIMENT, TRIAL_FINALIZER
-from kfx.kube.model import Condition, ObjectMeta, OwnerReference, Unstructured
+from kfx.kube.model import (
+    Condition,
+    ConditionsOnly,
+    KubeObject,
+    ObjectMeta,
+    OwnerReference,
+    Unreadable,
+    Unstructured,
+    unreadable_kind,
+)
 from kfx.kube.resource import Resource
 
 NOW = "2026-01-02T03:04:05Z"
@@ -194,6 +203,28 @@ def trial(
         status=TrialStatus(
             conditions=conditions(*words), observation=observed(value) if value is not None else None
         ),
+    )
+
+
+def unreadable(
+    kind: type[KubeObject],
+    problem: str,
+    *words: str | Condition,
+    deleting: bool = False,
+    finalizers: tuple[str, ...] = (),
+) -> Unreadable:
+    """What stands in for an object ``ns/e`` that does not decode."""
+    return unreadable_kind(kind.resource)(
+        metadata=ObjectMeta(
+            name="e",
+            namespace="ns",
+            uid="u",
+            resource_version="1",
+            finalizers=finalizers,
+            deletion_timestamp=NOW if deleting else None,
+        ),
+        status=ConditionsOnly(conditions=conditions(*words)),
+        problem=problem,
     )
 
 

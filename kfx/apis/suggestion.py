@@ -35,10 +35,15 @@ class TrialAssignment(Model, kw_only=True):
 
 
 class SuggestionStatus(Model, kw_only=True):
-    """What the algorithm has answered so far."""
+    """What the algorithm has answered so far.
+
+    ``assignments_made`` is kfx's own, and only there once it is more than ``suggestion_count``: assignments
+    that were given up count in it for ever.
+    """
 
     algorithm_settings: tuple[AlgorithmSetting, ...] = ()
     suggestion_count: int = 0
+    assignments_made: int = 0
     suggestions: tuple[TrialAssignment, ...] = ()
     start_time: str | None = None
     completion_time: str | None = None

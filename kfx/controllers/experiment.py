@@ -5,14 +5,14 @@ from dataclasses import replace
 
 from kfx.apis.experiment import Experiment
 from kfx.apis.suggestion import Suggestion
-from kfx.apis.trial import Trial
-from kfx.controllers.indexes import BY_EXPERIMENT
 from kfx.controllers.prepare import Prepare, as_it_is
+from kfx.controllers.tallies import TrialTallies
 from kfx.controllers.templates import TemplateReader
-from kfx.katib.budget import ExperimentSeen, RenderTrial, missing_trials
+from kfx.katib.budget import ExperimentSeen, RenderTrial, needs_template
 from kfx.katib.experiment import is_completed, plan_experiment
 from kfx.katib.names import is_controlled_by
 from kfx.katib.trial_template import render_trial
+from kfx.katib.unreadable import explain_unreadable, plan_unreadable_experiment
 from kfx.kube.model import KubeObject
 from kfx.runtime.reconcile import Request, Result, StaleRead, TerminalError
 from kfx.runtime.store import Lister
@@ -20,17 +20,14 @@ from kfx.runtime.writer import Writer
 
 
 class ExperimentReconciler:
-    """Keeps as many trials going as an Experiment asks for, and tells how far it is.
-
-    ``trials`` is indexed by experiment.
-    """
+    """Keeps as many trials going as an Experiment asks for, and tells how far it is."""
 
     def __init__(
         self,
         *,
         experiments: Lister[Experiment],
         suggestions: Lister[Suggestion],
-        trials: Lister[Trial],
+        trials: TrialTallies,
         templates: TemplateReader,
         writer: Writer,
         now: Callable[[], str],
@@ -46,6 +43,9 @@ class ExperimentReconciler:
         self._render: RenderTrial = render_trial
 
     async def reconcile(self, request: Request) -> Result:
+        unreadable = self._experiments.unreadable(request)
+        if unreadable is not None:
+            return await self._writer.apply(unreadable, plan_unreadable_experiment(unreadable, self._now()))
         experiment = self._experiments.get(request)
         if experiment is None:
             return Result()
@@ -56,34 +56,37 @@ class ExperimentReconciler:
         prepared = self._prepare(experiment)
         seen = ExperimentSeen(
             experiment=experiment if isinstance(prepared, str) else prepared,
-            trials=self._trials_of(experiment, request),
+            trials=self._trials.counted(experiment),
             suggestion=self._suggestion_of(experiment, request),
             render=self._render,
             refusal=prepared if isinstance(prepared, str) else "",
         )
-        if seen.refusal or is_completed(experiment) or not missing_trials(seen):
+        if seen.refusal or is_completed(experiment) or not needs_template(seen):
             return seen
         template = await self._templates.read(seen.experiment)
         return replace(seen, template_text=template.text, template_problem=template.problem)
 
-    def _trials_of(self, experiment: Experiment, request: Request) -> tuple[Trial, ...]:
-        """Those that carry the label, without those of an experiment that had this name before."""
-        return tuple(
-            trial
-            for trial in self._trials.by_index(BY_EXPERIMENT, str(request))
-            if not _is_of_namesake(trial, experiment)
-        )
-
     def _suggestion_of(self, experiment: Experiment, request: Request) -> Suggestion | None:
-        """Raises StaleRead while a former experiment's Suggestion goes, TerminalError for anybody else's."""
+        """Raises StaleRead while a former experiment's goes, TerminalError for one that is of no use."""
         found = self._suggestions.get(request)
-        if found is None or is_controlled_by(found.metadata.controller, experiment):
+        problem = self._what_is_wrong_with(found, experiment, request)
+        if problem is None:
             return found
         if is_completed(experiment) or experiment.metadata.deletion_timestamp is not None:
             return None
+        raise problem
+
+    def _what_is_wrong_with(
+        self, found: Suggestion | None, experiment: Experiment, request: Request
+    ) -> Exception | None:
+        unreadable = self._suggestions.unreadable(request)
+        if unreadable is not None:
+            return TerminalError(explain_unreadable(unreadable))
+        if found is None or is_controlled_by(found.metadata.controller, experiment):
+            return None
         if _is_of_namesake(found, experiment):
-            raise StaleRead(f"{found} belongs to an Experiment that had this name before")
-        raise TerminalError(
+            return StaleRead(f"{found} belongs to an Experiment that had this name before")
+        return TerminalError(
             f"{found} exists already and is not controlled by this Experiment: "
             "delete it, or give the Experiment another name"
         )

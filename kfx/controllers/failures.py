@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
+from kfx.katib.katib_config import KatibConfigError
 from kfx.kube.errors import ApiError, Forbidden, TransportError
 from kfx.kube.model import KubeObject
 from kfx.runtime.controller import COME_AGAIN, OutOfTime, leaves
@@ -16,7 +17,7 @@ T = TypeVar("T", bound=KubeObject)
 REASON = "ReconcileError"
 PREFIX = "Failed to reconcile: "
 _PASSING = (*COME_AGAIN, TransportError)
-_SPOKEN = (ApiError, TerminalError, OutOfTime, StoreError)
+_SPOKEN = (ApiError, TerminalError, OutOfTime, StoreError, KatibConfigError)
 
 
 class Recorder(Protocol):
@@ -39,7 +40,7 @@ class FailureReporter(Generic[T]):
         self._recorder = recorder
 
     def __call__(self, request: Request, error: Exception) -> None:
-        obj = self._objects.get(request)
+        obj = self._objects.get(request) or self._objects.unreadable(request)
         text = "; ".join(_speak(error))
         if obj is not None and text:
             self._recorder.note(obj, Note("Warning", REASON, f"{self._prefix}{text}"))

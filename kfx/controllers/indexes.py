@@ -4,21 +4,15 @@ from collections.abc import Iterable, Mapping
 
 from kfx.apis.core import Pod
 from kfx.apis.trial import Trial
-from kfx.katib.names import LABEL_EXPERIMENT, LABEL_TRIAL
+from kfx.katib.names import LABEL_TRIAL
 from kfx.kube.model import KubeObject
 from kfx.runtime.reconcile import Request
 from kfx.runtime.store import IndexFunc
 
-BY_EXPERIMENT = "experiment"
 BY_TRIAL = "trial"
 BY_NAME = "name"
 TRIAL_PODS = LABEL_TRIAL
 """The label selector of the pods that the pod webhook has taken for a trial's."""
-
-
-def by_experiment(trial: Trial) -> Iterable[str]:
-    """The experiment that the trial's label names, as ``namespace/name``."""
-    return _labelled(trial, LABEL_EXPERIMENT)
 
 
 def by_name(trial: Trial) -> Iterable[str]:
@@ -37,7 +31,7 @@ def trial_of_pod(pod: Pod) -> Iterable[Request]:
     return (Request(pod.metadata.namespace, name),) if name else ()
 
 
-TRIAL_INDEXERS: Mapping[str, IndexFunc[Trial]] = {BY_EXPERIMENT: by_experiment, BY_NAME: by_name}
+TRIAL_INDEXERS: Mapping[str, IndexFunc[Trial]] = {BY_NAME: by_name}
 POD_INDEXERS: Mapping[str, IndexFunc[Pod]] = {BY_TRIAL: by_trial}
 
 

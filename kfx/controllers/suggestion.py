@@ -1,23 +1,26 @@
 """Reads a Suggestion, asks the algorithm in this process, and writes what it answers."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from kfx.algorithms import Algorithm
 from kfx.apis.common import ParameterAssignment
 from kfx.apis.experiment import Experiment
 from kfx.apis.suggestion import Suggestion
-from kfx.apis.trial import Trial
-from kfx.controllers.indexes import BY_EXPERIMENT
 from kfx.controllers.prepare import Prepare, as_it_is
+from kfx.controllers.tallies import TrialTallies
 from kfx.katib.names import is_controlled_by
 from kfx.katib.suggestion import (
     SuggestionSeen,
     needs_validation,
+    needs_volume,
+    next_number,
     overlay_settings,
     plan_suggestion,
-    trials_to_tell,
     wanted,
 )
+from kfx.katib.tally import Tally
+from kfx.katib.unreadable import plan_unreadable_suggestion
 from kfx.runtime.reconcile import Request, Result, TerminalError
 from kfx.runtime.store import Lister
 from kfx.runtime.writer import Writer
@@ -26,7 +29,7 @@ from kfx.runtime.writer import Writer
 class SuggestionReconciler:
     """Keeps as many assignments in a Suggestion's status as its specification requests.
 
-    ``trials`` is indexed by experiment.
+    ``claim_of``: what katib-config says of an algorithm's volume claim; raises KatibConfigError.
     """
 
     def __init__(
@@ -34,11 +37,12 @@ class SuggestionReconciler:
         *,
         suggestions: Lister[Suggestion],
         experiments: Lister[Experiment],
-        trials: Lister[Trial],
+        trials: TrialTallies,
         algorithms: Mapping[str, Algorithm],
         writer: Writer,
         now: Callable[[], str],
         prepare: Prepare = as_it_is,
+        claim_of: Callable[[str], Mapping[str, Any]] = lambda _: {},
     ) -> None:
         self._suggestions = suggestions
         self._experiments = experiments
@@ -47,8 +51,12 @@ class SuggestionReconciler:
         self._writer = writer
         self._now = now
         self._prepare = prepare
+        self._claim_of = claim_of
 
     async def reconcile(self, request: Request) -> Result:
+        unreadable = self._suggestions.unreadable(request)
+        if unreadable is not None:
+            return await self._writer.apply(unreadable, plan_unreadable_suggestion(unreadable))
         suggestion = self._suggestions.get(request)
         if suggestion is None:
             return Result()
@@ -59,19 +67,22 @@ class SuggestionReconciler:
         experiment = self._experiment_of(suggestion, request)
         if experiment is None:
             return SuggestionSeen(suggestion=suggestion, experiment=None)
-        trials = [
-            trial
-            for trial in self._trials.by_index(BY_EXPERIMENT, str(request))
-            if is_controlled_by(trial.metadata.controller, experiment)
-        ]
+        trials = self._trials.owned(experiment)
         problem = self._validate(experiment) if needs_validation(suggestion) else ""
         answer = None if problem else self._ask(suggestion, experiment, trials)
         return SuggestionSeen(
-            suggestion=suggestion, experiment=experiment, trials=trials, problem=problem, answer=answer
+            suggestion=suggestion,
+            experiment=experiment,
+            trials=trials,
+            problem=problem,
+            answer=answer,
+            claim=self._claim_of(_algorithm_name(experiment)) if needs_volume(suggestion) else {},
         )
 
     def _experiment_of(self, suggestion: Suggestion, request: Request) -> Experiment | None:
         """The experiment this Suggestion was made for, while it is followed at all."""
+        if self._experiments.unreadable(request) is not None:
+            return None
         found = self._experiments.get(request)
         if found is None or found.metadata.deletion_timestamp is not None:
             return None
@@ -98,7 +109,7 @@ class SuggestionReconciler:
         return ""
 
     def _ask(
-        self, suggestion: Suggestion, experiment: Experiment, trials: Sequence[Trial]
+        self, suggestion: Suggestion, experiment: Experiment, trials: Tally
     ) -> Sequence[tuple[ParameterAssignment, ...]] | None:
         count = wanted(suggestion)
         if not count:
@@ -110,7 +121,7 @@ class SuggestionReconciler:
             known = ", ".join(sorted(self._algorithms))
             raise TerminalError(f"algorithm {name} does not run inside kfx, which has {known}; start anew")
         overlaid = overlay_settings(experiment, suggestion)
-        return algorithm.suggest(overlaid, trials_to_tell(trials), suggestion.status.suggestion_count, count)
+        return algorithm.suggest(overlaid, trials.told(), next_number(suggestion.status, trials), count)
 
 
 def _algorithm_name(experiment: Experiment) -> str:

@@ -10,14 +10,16 @@ from kfx.apis.suggestion import Suggestion, TrialAssignment
 from kfx.apis.trial import Trial
 from kfx.katib import conditions as c
 from kfx.katib.compose import compose_suggestion, compose_trial
-from kfx.katib.suggestion import is_exhausted
-from kfx.katib.summary import PENDING, Summary, by_age, state_of
+from kfx.katib.suggestion import dropped, give_up, is_exhausted
+from kfx.katib.summary import PENDING, Summary, age_of, state_of
+from kfx.katib.tally import Tally
 from kfx.katib.trial_template import RenderError
 from kfx.kube.model import to_builtins
 from kfx.runtime.plan import Create, Delete, Note, Patch, Plan
 
 DEFAULT_PARALLEL = 3  # Katib's defaulter
 TEMPLATE_POLL = 30.0  # seconds until a template in a ConfigMap is read again
+REMINDER = 600.0  # seconds until an event is repeated that only an edit can end; events live for an hour
 
 RenderTrial = Callable[[Experiment, str, Sequence[ParameterAssignment], str | None], dict[str, Any]]
 
@@ -26,13 +28,13 @@ RenderTrial = Callable[[Experiment, str, Sequence[ParameterAssignment], str | No
 class ExperimentSeen:
     """What an experiment is decided on.
 
-    ``trials``, in any order, and ``suggestion`` are this experiment's own, not a namesake's.
+    ``trials`` and ``suggestion`` are this experiment's own, not a namesake's.
     ``refusal``: why the specification cannot be followed, ``""`` if it can. ``template_text``: the text of
     the template's ConfigMap; ``template_problem``: why there is none now, though there may be later.
     """
 
     experiment: Experiment
-    trials: Sequence[Trial]
+    trials: Tally
     suggestion: Suggestion | None
     render: RenderTrial
     refusal: str = ""
@@ -83,11 +85,16 @@ def places(spec: ExperimentSpec, summary: Summary) -> int:
     return left - summary.active
 
 
+def needs_template(seen: ExperimentSeen) -> bool:
+    """Whether the text of the template has to be read from its ConfigMap: there are trials to make."""
+    return _is_in_config_map(seen.experiment.spec) and bool(missing_trials(seen))
+
+
 def missing_trials(seen: ExperimentSeen) -> list[TrialAssignment]:
     """The assignments that no trial has taken up, in the order they were given."""
     if seen.suggestion is None:
         return []
-    names = {trial.metadata.name for trial in seen.trials}
+    names = seen.trials.names
     return [a for a in seen.suggestion.status.suggestions if a.name not in names]
 
 
@@ -96,20 +103,34 @@ def _parallel(spec: ExperimentSpec) -> int:
 
 
 def _grow(seen: ExperimentSeen, suggestion: Suggestion, summary: Summary, add: int) -> Plan | Hopeless:
-    requests = summary.trials + add - summary.unobserved
+    missing = missing_trials(seen)
+    # what has left the list is not among the missing, if somebody deletes its trial
+    there = (
+        suggestion.status.suggestion_count - len(missing) if dropped(suggestion.status) else summary.trials
+    )
+    requests = there + add - summary.unobserved
     patch: tuple[Patch, ...] = ()
     if requests != suggestion.spec.requests and not is_exhausted(suggestion):
         patch = (Patch(target=suggestion, changes={"spec": {"requests": requests}}),)
-    assignments = missing_trials(seen)[:add]
+    creates, problem = _render(seen, missing[:add])
+    if not problem:
+        return Plan(create=creates, patch=patch)
+    note = Note("Warning", "ReconcileError", f"Failed to reconcile: {problem}")
+    poll = TEMPLATE_POLL if _is_in_config_map(seen.experiment.spec) else REMINDER
+    return Plan(create=creates, patch=patch, notes=(note,), requeue_after=poll)
+
+
+def _render(seen: ExperimentSeen, assignments: Sequence[TrialAssignment]) -> tuple[tuple[Create, ...], str]:
+    """The trials before the first that cannot be rendered, and why that one cannot."""
+    creates: list[Create] = []
     if assignments and seen.template_problem:
-        return _wait_for_template(seen.template_problem, patch)
-    try:
-        creates = tuple(_create(seen, assignment) for assignment in assignments)
-    except RenderError as error:
-        if _template_may_change(seen.experiment.spec):
-            return _wait_for_template(str(error), patch)
-        return Hopeless(str(error), f"Failed to reconcile: {error}")
-    return Plan(create=creates, patch=patch)
+        return (), seen.template_problem
+    for assignment in assignments:
+        try:
+            creates.append(_create(seen, assignment))
+        except RenderError as error:
+            return tuple(creates), str(error)
+    return tuple(creates), ""
 
 
 def _create(seen: ExperimentSeen, assignment: TrialAssignment) -> Create:
@@ -123,13 +144,8 @@ def _create(seen: ExperimentSeen, assignment: TrialAssignment) -> Create:
     )
 
 
-def _template_may_change(spec: ExperimentSpec) -> bool:
+def _is_in_config_map(spec: ExperimentSpec) -> bool:
     return spec.trial_template is not None and spec.trial_template.config_map is not None
-
-
-def _wait_for_template(problem: str, patch: tuple[Patch, ...]) -> Plan:
-    note = Note("Warning", "ReconcileError", f"Failed to reconcile: {problem}")
-    return Plan(patch=patch, notes=(note,), requeue_after=TEMPLATE_POLL)
 
 
 def _shrink(seen: ExperimentSeen, surplus: int) -> Plan:
@@ -144,12 +160,17 @@ def _shrink(seen: ExperimentSeen, surplus: int) -> Plan:
     suggestion = seen.suggestion
     if suggestion is None:
         return Plan(delete=deletes)
-    left = tuple(a for a in suggestion.status.suggestions if a.name not in names)
-    if len(left) == len(suggestion.status.suggestions):
+    left = give_up(suggestion.status, names)
+    if len(left.suggestions) == len(suggestion.status.suggestions):
         return Plan(delete=deletes)
-    if suggestion.spec.requests != len(left):
-        return Plan(patch=(Patch(target=suggestion, changes={"spec": {"requests": len(left)}}),))
-    status = {"suggestions": [to_builtins(a) for a in left], "suggestionCount": len(left)}
+    if suggestion.spec.requests != left.suggestion_count:
+        changes = {"spec": {"requests": left.suggestion_count}}
+        return Plan(patch=(Patch(target=suggestion, changes=changes),))
+    status = {
+        "suggestions": [to_builtins(a) for a in left.suggestions],
+        "suggestionCount": left.suggestion_count,
+        "assignmentsMade": left.assignments_made,
+    }
     return Plan(
         patch=(Patch(target=suggestion, changes={"status": status}, subresource="status"),), delete=deletes
     )
@@ -158,7 +179,7 @@ def _shrink(seen: ExperimentSeen, surplus: int) -> Plan:
 def _victims(seen: ExperimentSeen, surplus: int) -> list[Trial]:
     """Active trials only: those going already, those forgotten already, pending ones, then the newest."""
     assigned = {a.name for a in seen.suggestion.status.suggestions} if seen.suggestion is not None else set()
-    newest_first = reversed(by_age(t for t in seen.trials if state_of(t) in {PENDING, c.RUNNING}))
+    newest_first = sorted(seen.trials.in_state(PENDING, c.RUNNING), key=age_of, reverse=True)
     ranked = sorted(
         newest_first,
         key=lambda t: (
@@ -176,6 +197,7 @@ def _delete(trial: Trial) -> Delete:
         namespace=trial.metadata.namespace,
         name=trial.metadata.name,
         uid=trial.metadata.uid,
+        resource_version=trial.metadata.resource_version,  # one that has just ended is to stay
     )
 
 

@@ -9,6 +9,9 @@ from kfx.apis.suggestion import Suggestion, TrialAssignment
 from kfx.apis.trial import Trial
 from kfx.katib.names import LABEL_EXPERIMENT, TRIAL_FINALIZER, controller_reference, merge_labels
 from kfx.kube.model import KubeObject, Model, to_builtins
+from kfx.kube.resource import Resource
+
+VOLUME_CLAIMS = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
 
 
 def compose_suggestion(experiment: Experiment, requests: int) -> dict[str, Any]:
@@ -45,6 +48,28 @@ def compose_trial(
     if experiment.spec.early_stopping is not None and assignment.early_stopping_rules:
         spec["earlyStoppingRules"] = [to_builtins(rule) for rule in assignment.early_stopping_rules]
     return _manifest(Trial, metadata, spec | _from_template(template))
+
+
+def compose_volume_claim(suggestion: Suggestion, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The volume claim of an experiment that may be resumed from it (Katib's composer, ``DesiredVolume``).
+
+    ``spec``: from katib-config, with Katib's defaults for what it leaves open.
+    """
+    algorithm = suggestion.spec.algorithm
+    name = f"{suggestion.metadata.name}-{algorithm.algorithm_name if algorithm is not None else ''}"
+    resources = spec.get("resources") or {}
+    requests = resources.get("requests") or {"storage": "1Gi"}
+    defaulted = {
+        **spec,
+        "accessModes": spec.get("accessModes") or ["ReadWriteOnce"],
+        "resources": {**resources, "requests": requests},
+    }
+    return {
+        "apiVersion": VOLUME_CLAIMS.api_version,
+        "kind": VOLUME_CLAIMS.kind,
+        "metadata": _metadata(name, suggestion, None),
+        "spec": defaulted,
+    }
 
 
 def compose_job(trial: Trial) -> dict[str, Any]:

@@ -11,14 +11,14 @@ from kfx.apis.experiment import Experiment, ExperimentSpec, ExperimentStatus
 from kfx.apis.trial import Trial
 from kfx.katib import conditions as c
 from kfx.katib.budget import ExperimentSeen, Hopeless, ask_first, plan_budget
+from kfx.katib.long_lists import shorten_names, told_first
 from kfx.katib.names import EXPERIMENT_FINALIZER
-from kfx.katib.suggestion import end, is_exhausted, is_restarting, restart
-from kfx.katib.summary import Summary, by_age, state_of, summarise
+from kfx.katib.suggestion import FROM_VOLUME, end, is_exhausted, is_restarting, restart
+from kfx.katib.summary import Summary, age_of, state_of
 from kfx.runtime.plan import Count, Note, Patch, Plan
 
 NEVER = "Never"
 LONG_RUNNING = "LongRunning"
-FROM_VOLUME = "FromVolume"
 MAX_TRIALS_REACHED = "ExperimentMaxTrialsReached"
 
 _ENDED = {
@@ -49,6 +49,11 @@ def plan_experiment(seen: ExperimentSeen, now: str) -> Plan:
             counts=(_count(seen.experiment, "katib_experiment_deleted_total"),),
         )
     plan = _plan_live(seen, now)
+    if (
+        isinstance(plan.status, ExperimentStatus)
+        and (shorter := shorten_names(plan.status)) is not plan.status
+    ):
+        plan = told_first(seen.experiment, plan, shorter)
     if plan.status == seen.experiment.status:
         plan = replace(plan, status=None)
     if owned:
@@ -107,13 +112,14 @@ def _plan_live(seen: ExperimentSeen, now: str) -> Plan:
         return _restart(seen, now) if is_restarted(experiment) else _follow(seen, now)
     if seen.refusal:
         verdict = Verdict(c.FAILED, "ExperimentFailed", seen.refusal, seen.refusal)
-        return _complete(experiment, status, verdict, now)
+        # as if it had been refused at admission, where nobody would have counted it
+        return replace(_complete(experiment, status, verdict, now), counts=())
     return _drive(seen, status, now)
 
 
 def _start(seen: ExperimentSeen, now: str) -> Plan:
     """Created first, as the sign that the experiment is what was read; then its Suggestion."""
-    experiment, summary = seen.experiment, summarise(seen.trials, seen.experiment.spec.objective)
+    experiment, summary = seen.experiment, seen.trials.summary(seen.experiment.spec.objective)
     created = c.set_condition(
         experiment.status.conditions,
         c.CREATED,
@@ -135,7 +141,7 @@ def _start(seen: ExperimentSeen, now: str) -> Plan:
 def _drive(seen: ExperimentSeen, status: ExperimentStatus, now: str) -> Plan:
     """One look at the trials: their sum in the status, the end if it is reached, else what is missing."""
     experiment = seen.experiment
-    summary = summarise(seen.trials, experiment.spec.objective)
+    summary = seen.trials.summary(experiment.spec.objective)
     status = summary.apply_to(status)
     exhausted = seen.suggestion is not None and is_exhausted(seen.suggestion)
     verdict = judge(experiment.spec, summary, exhausted=exhausted)
@@ -176,8 +182,7 @@ def _explain(verdict: Verdict, seen: ExperimentSeen) -> Verdict:
     """A failure with the last unsuccessful trial named, so that the reader knows where to look."""
     if verdict.kind != c.FAILED:
         return verdict
-    unsuccessful = [t for t in by_age(seen.trials) if state_of(t) in {c.FAILED, c.METRICS_UNAVAILABLE}]
-    last = unsuccessful[-1]
+    last = max(seen.trials.in_state(c.FAILED, c.METRICS_UNAVAILABLE), key=age_of)
     return replace(
         verdict, cause=f"{verdict.message}; the last one: Trial {last.metadata.name}: {_why(last)}"
     )
@@ -194,7 +199,7 @@ def _follow(seen: ExperimentSeen, now: str) -> Plan:
     status = seen.experiment.status
     if not status.trials_running:
         return Plan(patch=patches)
-    summary = summarise(seen.trials, seen.experiment.spec.objective)
+    summary = seen.trials.summary(seen.experiment.spec.objective)
     return Plan(patch=patches, status=summary.apply_to(status))
 
 

@@ -36,6 +36,11 @@ def decode_experiment(document: Mapping[str, Any]) -> Experiment:
     return found
 
 
+def explain_problem(problem: str) -> str:
+    """What is wrong with an Experiment, as :func:`decode_experiment` says it, from msgspec's own words."""
+    return _explain(problem)
+
+
 def is_being_deleted(document: Mapping[str, Any]) -> bool:
     """Whether the object only waits for its finalizers, whose removal nothing must stand in the way of."""
     metadata = document.get("metadata")

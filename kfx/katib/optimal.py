@@ -55,7 +55,7 @@ def find_optimum(trials: Iterable[Trial], objective: ObjectiveSpec | None) -> Op
             texts = trial
         elif (best is None and not math.isnan(value)) or _is_better(value, best_value, objective):
             best, best_value = trial, value
-    return Optimum(best or texts, _reaches_goal(best_value, objective))
+    return Optimum(best or texts, reaches_goal(best_value, objective))
 
 
 def _is_better(value: float, best: float, objective: ObjectiveSpec | None) -> bool:
@@ -68,8 +68,8 @@ def _is_better(value: float, best: float, objective: ObjectiveSpec | None) -> bo
             return False
 
 
-def _reaches_goal(best: float, objective: ObjectiveSpec | None) -> bool:
-    """Never with NaN, which stands for no number at all."""
+def reaches_goal(best: float, objective: ObjectiveSpec | None) -> bool:
+    """Whether the goal is there. Never with NaN, which stands for no number at all."""
     if objective is None or objective.goal is None:
         return False
     if objective.type == MINIMIZE:

@@ -3,21 +3,24 @@
 The reconciler validates and asks, because asking may be slow; what comes of it is decided here.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import msgspec
 
 from kfx.apis.common import AlgorithmSetting, ParameterAssignment
 from kfx.apis.experiment import Experiment
 from kfx.apis.suggestion import Suggestion, SuggestionStatus, TrialAssignment
-from kfx.apis.trial import Trial
 from kfx.katib import conditions as c
+from kfx.katib.compose import VOLUME_CLAIMS, compose_volume_claim
+from kfx.katib.long_lists import shorten_assignments, told_first
 from kfx.katib.names import trial_name
-from kfx.katib.observation import is_available
-from kfx.katib.summary import PENDING, by_age, state_of
-from kfx.runtime.plan import Note, Plan
+from kfx.katib.summary import PENDING
+from kfx.katib.tally import Tally
+from kfx.runtime.plan import Create, Note, Plan
 
+FROM_VOLUME = "FromVolume"
 EXHAUSTED_REASON = "SuggestionEndReached"
 RESTARTING_REASON = "Experiment is restarting"
 ENDED_REASON = "Suggestion is succeeded"
@@ -30,13 +33,15 @@ class SuggestionSeen:
 
     ``answer``: the assignments it gave, one tuple a trial; ``None`` where it was not asked.
     ``experiment`` is ``None`` when it is gone or is not the one this Suggestion was made for.
+    ``claim``: the specification of a volume claim, from katib-config; only asked for before it runs.
     """
 
     suggestion: Suggestion
     experiment: Experiment | None
-    trials: Sequence[Trial] = ()
+    trials: Tally = field(default_factory=Tally)
     problem: str = ""
     answer: Sequence[tuple[ParameterAssignment, ...]] | None = None
+    claim: Mapping[str, Any] = field(default_factory=dict)
 
 
 def needs_validation(suggestion: Suggestion) -> bool:
@@ -45,11 +50,40 @@ def needs_validation(suggestion: Suggestion) -> bool:
     return _is_live(suggestion) and not c.has(conditions, c.RUNNING)
 
 
+def needs_volume(suggestion: Suggestion) -> bool:
+    """Whether the volume claim is made now: before it runs, also after a restart, if it is still there."""
+    return suggestion.spec.resume_policy == FROM_VOLUME and needs_validation(suggestion)
+
+
 def wanted(suggestion: Suggestion) -> int:
     """How many assignments the algorithm is asked for now."""
     if not _is_live(suggestion):
         return 0
     return max(0, suggestion.spec.requests - suggestion.status.suggestion_count)
+
+
+def made(status: SuggestionStatus) -> int:
+    """How many assignments there ever were. It never goes back."""
+    return max(status.assignments_made, status.suggestion_count, len(status.suggestions))
+
+
+def next_number(status: SuggestionStatus, trials: Tally) -> int:
+    """The number of the next assignment.
+
+    Where somebody has deleted the Suggestion, and it was made again, it goes on behind the trials there are.
+    """
+    return made(status) or len(trials)
+
+
+def give_up(status: SuggestionStatus, names: Container[str]) -> SuggestionStatus:
+    """The status without the assignments of those trials."""
+    left = tuple(a for a in status.suggestions if a.name not in names)
+    return _with_list(status, left, suggestion_count=len(left) + dropped(status), ever=made(status))
+
+
+def dropped(status: SuggestionStatus) -> int:
+    """How many assignments are counted, but have left a list that became too long."""
+    return max(0, status.suggestion_count - len(status.suggestions))
 
 
 def is_exhausted(suggestion: Suggestion) -> bool:
@@ -62,19 +96,6 @@ def is_restarting(suggestion: Suggestion) -> bool:
     """Whether its experiment goes on and it has not begun again yet."""
     found = c.find(suggestion.status.conditions, c.RUNNING)
     return found is not None and found.status == "False" and found.reason == RESTARTING_REASON
-
-
-def trials_to_tell(trials: Iterable[Trial]) -> list[Trial]:
-    """The trials an algorithm is told of, oldest first: not those that ended without a value."""
-    return [
-        trial
-        for trial in by_age(trials)
-        if not c.has(trial.status.conditions, c.METRICS_UNAVAILABLE)
-        and not (
-            c.has(trial.status.conditions, c.EARLY_STOPPED)
-            and not is_available(trial.status.observation, trial.spec.objective)
-        )
-    ]
 
 
 def overlay_settings(experiment: Experiment, suggestion: Suggestion) -> Experiment:
@@ -119,6 +140,10 @@ def restart(conditions: c.Conditions, *, now: str) -> c.Conditions:
 def plan_suggestion(seen: SuggestionSeen, now: str) -> Plan:
     """The next writes; an empty plan where all that is asked for has been answered."""
     plan = _plan(seen, now)
+    if needs_volume(seen.suggestion) and not seen.problem and seen.experiment is not None:
+        claim = compose_volume_claim(seen.suggestion, seen.claim)
+        create = Create(resource=VOLUME_CLAIMS, manifest=claim, owner_uid=seen.suggestion.metadata.uid)
+        plan = replace(plan, create=(create,))
     return replace(plan, status=None) if plan.status == seen.suggestion.status else plan
 
 
@@ -137,7 +162,10 @@ def _plan(seen: SuggestionSeen, now: str) -> Plan:
         return Plan(status=status)
     if not seen.answer:
         return _run_dry(seen, status, now)
-    return Plan(status=_append(seen, status))
+    longer = _append(seen, status)
+    shorter = shorten_assignments(longer, seen.trials)
+    plan = Plan(status=longer)
+    return plan if shorter is longer else told_first(suggestion, plan, shorter)
 
 
 def _is_live(suggestion: Suggestion) -> bool:
@@ -161,23 +189,32 @@ def _run(status: SuggestionStatus, now: str) -> SuggestionStatus:
     """Ready and running at once: there is no Deployment to wait for."""
     if c.has(status.conditions, c.RUNNING):
         return status
-    ready = c.set_condition(
-        status.conditions,
+    running = c.set_condition(
+        _set_ready(status.conditions, now),
+        c.RUNNING,
+        True,
+        reason="SuggestionRunning",
+        message="Suggestion is running",
+        now=now,
+    )
+    return msgspec.structs.replace(status, conditions=running)
+
+
+def _set_ready(conditions: c.Conditions, now: str) -> c.Conditions:
+    return c.set_condition(
+        conditions,
         c.DEPLOYMENT_READY,
         True,
         reason="DeploymentReady",
         message="Deployment is ready",
         now=now,
     )
-    running = c.set_condition(
-        ready, c.RUNNING, True, reason="SuggestionRunning", message="Suggestion is running", now=now
-    )
-    return msgspec.structs.replace(status, conditions=running)
 
 
 def _refuse(status: SuggestionStatus, problem: str, now: str) -> Plan:
     message = f"Validation failed: {problem}"
-    failed = c.finish(status.conditions, c.FAILED, reason="SuggestionFailed", message=message, now=now)
+    ready = _set_ready(status.conditions, now)
+    failed = c.finish(ready, c.FAILED, reason="SuggestionFailed", message=message, now=now)
     return Plan(
         status=msgspec.structs.replace(status, conditions=failed),
         notes=(Note("Warning", "SuggestionFailed", message),),
@@ -186,24 +223,34 @@ def _refuse(status: SuggestionStatus, problem: str, now: str) -> Plan:
 
 def _append(seen: SuggestionSeen, status: SuggestionStatus) -> SuggestionStatus:
     """The status with the answers behind the old ones; no more of them than were asked for."""
-    suggestion = seen.suggestion
+    suggestion, first = seen.suggestion, next_number(status, seen.trials)
     seed = f"{suggestion.metadata.uid}/{suggestion.metadata.generation}"
-    taken = {s.name for s in status.suggestions} | {t.metadata.name for t in seen.trials}
-    added = []
-    for offset, assignments in enumerate(tuple(seen.answer or ())[: wanted(suggestion)]):
-        index = status.suggestion_count + offset
+    taken = {s.name for s in status.suggestions} | set(seen.trials.names)
+    added: list[TrialAssignment] = []
+    for index, assignments in enumerate(tuple(seen.answer or ())[: wanted(suggestion)], first):
         name = trial_name(suggestion.metadata.name, seed=seed, index=index, taken=taken)
         taken.add(name)
         added.append(TrialAssignment(name=name, parameter_assignments=assignments))
     suggestions = (*status.suggestions, *added)
-    return msgspec.structs.replace(status, suggestions=suggestions, suggestion_count=len(suggestions))
+    count = len(suggestions) + dropped(status)
+    return _with_list(status, suggestions, suggestion_count=count, ever=first + len(added))
+
+
+def _with_list(
+    status: SuggestionStatus, suggestions: tuple[TrialAssignment, ...], *, suggestion_count: int, ever: int
+) -> SuggestionStatus:
+    return msgspec.structs.replace(
+        status,
+        suggestions=suggestions,
+        suggestion_count=suggestion_count,
+        assignments_made=ever if ever > suggestion_count else 0,
+    )
 
 
 def _run_dry(seen: SuggestionSeen, status: SuggestionStatus, now: str) -> Plan:
     """The algorithm had nothing: its end, unless a trial that still runs may give it new ideas."""
-    known = {t.metadata.name for t in seen.trials}
-    active = any(state_of(t) in {PENDING, c.RUNNING} for t in seen.trials)
-    if active or any(s.name not in known for s in status.suggestions):
+    active = seen.trials.in_state(PENDING, c.RUNNING)
+    if active or any(s.name not in seen.trials.names for s in status.suggestions):
         note = Note("Warning", "ReconcileError", "The response contains unexpected trials")
         return Plan(status=status, notes=(note,), requeue_after=NOTHING_LEFT_POLL)
     message = "Suggestion is succeeded, the algorithm has no more assignments"

@@ -1,16 +1,13 @@
 """An experiment's trials at a glance: who is in which state, and which is best."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import msgspec
 
-from kfx.apis.common import ObjectiveSpec
 from kfx.apis.experiment import ExperimentStatus
 from kfx.apis.trial import Trial
 from kfx.katib import conditions as c
-from kfx.katib.observation import is_available
-from kfx.katib.optimal import Optimum, find_optimum
+from kfx.katib.optimal import Optimum
 
 # The first that is True decides; a trial with none of them is pending (Katib experiment status utilities).
 _STATES = (c.KILLED, c.FAILED, c.SUCCEEDED, c.EARLY_STOPPED, c.RUNNING, c.METRICS_UNAVAILABLE)
@@ -19,7 +16,7 @@ PENDING = "Pending"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """Names by state, oldest trial first. ``unobserved``: stopped early, and no objective value stored."""
+    """Names by state, oldest trial first. ``unobserved``: stopped early, and its value may still come."""
 
     pending: tuple[str, ...] = ()
     running: tuple[str, ...] = ()
@@ -75,35 +72,12 @@ class Summary:
         )
 
 
-def by_age(trials: Iterable[Trial]) -> list[Trial]:
-    """Oldest first, equal ages by name: an order that is the same at every look."""
-    return sorted(trials, key=lambda t: (t.metadata.creation_timestamp or "", t.metadata.name))
+def age_of(trial: Trial) -> tuple[str, str]:
+    """What trials are ordered by: creation time, equal ages by name. The same at every look."""
+    return trial.metadata.creation_timestamp or "", trial.metadata.name
 
 
 def state_of(trial: Trial) -> str:
     """The state the trial is counted under: a condition's type, or ``Pending``."""
     true = {condition.type for condition in trial.status.conditions if condition.status == "True"}
     return next((state for state in _STATES if state in true), PENDING)
-
-
-def summarise(trials: Iterable[Trial], objective: ObjectiveSpec | None) -> Summary:
-    """The summary of all ``trials``, which come in any order."""
-    ordered = by_age(trials)
-    names: dict[str, list[str]] = {}
-    unobserved = 0
-    for trial in ordered:
-        state = state_of(trial)
-        names.setdefault(state, []).append(trial.metadata.name)
-        if state == c.EARLY_STOPPED and not is_available(trial.status.observation, trial.spec.objective):
-            unobserved += 1
-    return Summary(
-        pending=tuple(names.get(PENDING, ())),
-        running=tuple(names.get(c.RUNNING, ())),
-        succeeded=tuple(names.get(c.SUCCEEDED, ())),
-        failed=tuple(names.get(c.FAILED, ())),
-        killed=tuple(names.get(c.KILLED, ())),
-        early_stopped=tuple(names.get(c.EARLY_STOPPED, ())),
-        metrics_unavailable=tuple(names.get(c.METRICS_UNAVAILABLE, ())),
-        unobserved=unobserved,
-        optimum=find_optimum(ordered, objective),
-    )

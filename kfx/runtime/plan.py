@@ -49,13 +49,17 @@ class Patch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delete:
-    """Remove exactly the object that was read (by uid). ``propagation``: Foreground, Background or ""."""
+    """Remove exactly the object that was read (by uid). ``propagation``: Foreground, Background or "".
+
+    ``resource_version``: only in the state that was read; the server refuses it if that has changed.
+    """
 
     resource: Resource
     namespace: str
     name: str
     uid: str
     propagation: str = ""
+    resource_version: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,15 @@
 """The one place where a plan becomes requests. The last step on the way of an event."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from kfx.kube.client import Client
 from kfx.kube.errors import AlreadyExists, ApiError, NotFound, TransportError
-from kfx.kube.merge import merge_patch
-from kfx.kube.model import KubeObject, Model, to_builtins
+from kfx.kube.model import KubeObject, Model
 from kfx.runtime.expectations import Expectations
 from kfx.runtime.plan import Count, Create, Delete, Note, Patch, Plan
 from kfx.runtime.reconcile import Result, StaleRead, TerminalError
+from kfx.runtime.status_patch import status_patch
 
 
 class Recorder(Protocol):
@@ -107,6 +107,7 @@ class Writer:
                     delete.namespace,
                     delete.name,
                     uid=delete.uid,
+                    resource_version=delete.resource_version,
                     propagation=delete.propagation,
                 )
             except NotFound:
@@ -145,20 +146,21 @@ class _Owner:
     async def write_status(self, status: Model | None) -> None:
         if status is None:
             return
-        before = to_builtins(self._status) if self._status is not None else {}
-        changes = merge_patch(before, to_builtins(status))
-        if changes:
-            await self._patch({"status": changes}, subresource="status")
+        changes = status_patch(self._status, status, self._version)
+        if changes is not None:
+            await self._patch(changes, subresource="status")
         self._status = status
 
     async def _write_finalizers(self, finalizers: tuple[str, ...]) -> None:
         if finalizers != self._finalizers:
-            await self._patch({"metadata": {"finalizers": list(finalizers)}})
+            guarded = {"finalizers": list(finalizers), "resourceVersion": self._version}
+            await self._patch({"metadata": guarded})
             self._finalizers = finalizers
 
-    async def _patch(self, changes: dict[str, Any], *, subresource: str = "") -> None:
-        guard = {"resourceVersion": self._version}
-        changes = {**changes, "metadata": {**changes.get("metadata", {}), **guard}}
+    async def _patch(
+        self, changes: Mapping[str, Any] | Sequence[Mapping[str, Any]], *, subresource: str = ""
+    ) -> None:
+        """``changes`` name the version they were made for."""
         owner = self._owner
         try:
             written = await self._client.patch(owner.resource, *owner.key, changes, subresource=subresource)

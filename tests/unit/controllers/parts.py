@@ -4,10 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kfx.apis.common import MetricLog
+from kfx.apis.trial import Trial
 from kfx.controllers.indexes import POD_INDEXERS, TRIAL_INDEXERS
+from kfx.controllers.tallies import TrialTallies
 from kfx.kube.errors import NotFound
-from kfx.kube.model import KubeObject
+from kfx.kube.model import KubeObject, Unreadable
 from kfx.kube.resource import Resource
+from kfx.runtime.event import Event
 from kfx.runtime.plan import Note, Plan
 from kfx.runtime.reconcile import Request, Result
 from kfx.runtime.store import Store
@@ -16,19 +19,30 @@ from kfx.store.errors import StoreError
 KEY = Request("ns", "e-1")
 
 
-def store_of(*objects: KubeObject) -> Store[Any]:
-    """A cache with these objects."""
+def store_of(*objects: KubeObject | None) -> Store[Any]:
+    """A cache with these objects, where they are any."""
     found: Store[Any] = Store()
     for obj in objects:
-        found.put(obj)
+        if isinstance(obj, Unreadable):
+            found.put_unreadable(obj)
+        elif obj is not None:
+            found.put(obj)
     return found
 
 
 def trials_of(*trials: KubeObject) -> Store[Any]:
-    """A cache of trials, indexed by experiment."""
+    """A cache of trials, indexed as in the process."""
     found: Store[Any] = Store(TRIAL_INDEXERS)
     for obj in trials:
         found.put(obj)
+    return found
+
+
+def tallies_of(*trials: Trial) -> TrialTallies:
+    """Trials as the reconcilers of their experiment see them."""
+    found = TrialTallies()
+    for each in trials:
+        found.requests(Event(None, each))
     return found
 
 

@@ -8,10 +8,13 @@ from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
 from kfx.controllers.experiment import ExperimentReconciler
 from kfx.controllers.templates import CONFIG_MAPS, TemplateReader
-from kfx.runtime.plan import Plan
+from kfx.katib.experiment_document import ExperimentDecodeError, decode_experiment
+from kfx.katib.names import EXPERIMENT_FINALIZER
+from kfx.kube.model import Unreadable, to_builtins
+from kfx.runtime.plan import Note, Plan
 from kfx.runtime.reconcile import Request, StaleRead, TerminalError
-from tests.katib_objects import NOW, experiment, owner, said, suggestion, trial
-from tests.unit.controllers.parts import Live, Plans, store_of, trials_of
+from tests.katib_objects import NOW, experiment, owner, said, suggestion, trial, unreadable
+from tests.unit.controllers.parts import Live, Plans, store_of, tallies_of
 
 KEY = Request("ns", "e")
 PARAMETERS = (TrialParameterSpec(name="x", reference="x"),)
@@ -24,17 +27,17 @@ OF = experiment("Created", template=TrialTemplate(trial_spec=JOB, trial_paramete
 
 
 async def reconcile(
-    of: Experiment | None,
-    found: Suggestion | None = None,
+    of: Experiment | Unreadable | None,
+    found: Suggestion | Unreadable | None = None,
     trials: Sequence[Trial] = (),
     live: Live | None = None,
     **more: Any,
 ) -> Plan:
     plans = Plans()
     reconciler = ExperimentReconciler(
-        experiments=store_of(*([of] if of else [])),
-        suggestions=store_of(*([found] if found else [])),
-        trials=trials_of(*trials),
+        experiments=store_of(of),
+        suggestions=store_of(found),
+        trials=tallies_of(*trials),
         templates=TemplateReader(client=live or Live(), core_namespace="kubeflow"),
         writer=plans,  # type: ignore[arg-type]
         now=lambda: NOW,
@@ -56,13 +59,13 @@ async def test_assignments_become_trials_with_the_template_filled_in() -> None:
     assert args == [["0"], ["1"]]
 
 
-async def test_a_template_that_misses_a_parameter_fails_the_experiment() -> None:
+async def test_a_template_that_misses_a_parameter_is_told_with_an_event() -> None:
     template = TrialTemplate(trial_spec=JOB, trial_parameters=(TrialParameterSpec(name="x", reference="y"),))
     found = await reconcile(
         experiment("Created", template=template), suggestion("Running", requests=3, names=("e-a",))
     )
-    assert said(found.status.conditions) == ["Created", "Failed"]
-    assert found.status.conditions[-1].message.startswith("unable to find non-meta parameter")
+    assert said(found.status.conditions) == ["Created"]
+    assert found.create == ()
     assert found.notes[0].message.startswith("Failed to reconcile: unable to find non-meta parameter")
 
 
@@ -103,6 +106,46 @@ async def test_trials_of_a_namesake_are_not_counted_but_foreign_ones_are() -> No
     )
     found = await reconcile(OF, suggestion("Running", requests=3), [former, foreign])
     assert found.status.running_trial_list == ("foreign",)
+
+
+WRONG = "Expected `int`, got `str` - at `$.spec.maxTrialCount`"
+
+
+class TestUnreadable:
+    """It does not decode, and no webhook was there to say so."""
+
+    async def test_one_that_has_not_begun_fails_in_the_words_of_the_webhook(self) -> None:
+        found = await reconcile(unreadable(Experiment, WRONG))
+        with pytest.raises(ExperimentDecodeError) as refused:
+            decode_experiment({"spec": {"maxTrialCount": "12"}})
+        assert said(found.status.conditions) == ["Created", "Failed"]
+        assert found.status.conditions[-1].message == str(refused.value)
+        assert found.add_finalizers == (EXPERIMENT_FINALIZER,)
+        assert to_builtins(found.status)["currentOptimalTrial"] == {"observation": {}}
+        assert [n.reason for n in found.notes] == ["ExperimentFailed"]
+        assert [c.metric for c in found.counts] == ["katib_experiment_created_total"]
+
+    async def test_one_that_is_being_deleted_lets_go(self) -> None:
+        found = await reconcile(
+            unreadable(Experiment, WRONG, "Created", deleting=True, finalizers=(EXPERIMENT_FINALIZER,))
+        )
+        assert found.release == (EXPERIMENT_FINALIZER,)
+        assert [c.metric for c in found.counts] == ["katib_experiment_deleted_total"]
+        assert await reconcile(unreadable(Experiment, WRONG, deleting=True)) == Plan()
+
+    async def test_one_that_has_begun_waits_for_its_correction(self) -> None:
+        found = await reconcile(unreadable(Experiment, WRONG, "Created", "Running"))
+        text = "spec.maxTrialCount: expected int, found str; write the value without quotes"
+        assert found == Plan(notes=(Note("Warning", "ReconcileError", f"Failed to reconcile: {text}"),))
+
+    async def test_one_that_has_ended_stays_as_it_is(self) -> None:
+        assert await reconcile(unreadable(Experiment, WRONG, "Created", "Failed")) == Plan()
+
+    async def test_a_suggestion_that_does_not_decode_is_named(self) -> None:
+        stand_in = unreadable(Suggestion, "Expected `int`, got `str` - at `$.spec.requests`")
+        with pytest.raises(TerminalError, match=r"Suggestion ns/e cannot be read: spec.requests: .*delete"):
+            await reconcile(OF, stand_in)
+        assert await reconcile(experiment("Created", "Succeeded"), stand_in) == Plan()
 
 
 class TestForeignSuggestion:

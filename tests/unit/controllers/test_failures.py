@@ -1,11 +1,13 @@
 import pytest
 
+from kfx.apis.experiment import Experiment
 from kfx.controllers.failures import FailureReporter
+from kfx.katib.katib_config import KatibConfigError
 from kfx.kube.errors import Conflict, Forbidden, Invalid, TransportError
 from kfx.runtime.plan import Note
 from kfx.runtime.reconcile import Request, StaleRead, TerminalError
 from kfx.store.errors import StoreError
-from tests.katib_objects import trial
+from tests.katib_objects import trial, unreadable
 from tests.unit.controllers.parts import KEY, Notes, store_of
 
 
@@ -25,6 +27,7 @@ def told(error: Exception, key: Request = KEY) -> list[Note]:
         (TerminalError("Job ns/e-1 exists already"), "Job ns/e-1 exists already"),
         (refused(Invalid, "bad field"), "POST /apis/x: 422 Invalid: bad field"),
         (StoreError("the disk is full"), "the disk is full"),
+        (KatibConfigError("add an entry"), "add an entry"),
         (KeyError("token-abc"), "unforeseen KeyError, see the log"),
         (
             ExceptionGroup("two", [TerminalError("one"), refused(Conflict, "old"), TerminalError("two")]),
@@ -53,6 +56,13 @@ def test_the_suggestions_failures_stand_without_a_prefix() -> None:
     notes = Notes()
     FailureReporter(store_of(trial()), notes, prefix="")(KEY, TerminalError("x"))
     assert notes.told == [Note("Warning", "ReconcileError", "x")]
+
+
+def test_one_that_does_not_decode_is_told_too() -> None:
+    notes = Notes()
+    stand_in = unreadable(Experiment, "spec is wrong")
+    FailureReporter(store_of(stand_in), notes)(Request("ns", "e"), TerminalError("x"))
+    assert notes.told == [Note("Warning", "ReconcileError", "Failed to reconcile: x")]
 
 
 def test_nobody_is_told_of_an_object_that_is_gone() -> None:

@@ -1,5 +1,5 @@
 from kfx.apis.core import Pod
-from kfx.controllers.indexes import BY_EXPERIMENT, BY_TRIAL, TRIAL_PODS, trial_of_pod
+from kfx.controllers.indexes import BY_NAME, BY_TRIAL, TRIAL_PODS, trial_of_pod
 from kfx.kube.model import ObjectMeta
 from kfx.runtime.reconcile import Request
 from tests.katib_objects import trial
@@ -9,10 +9,9 @@ POD = Pod(metadata=ObjectMeta(name="p", namespace="ns", labels={"katib.kubeflow.
 PLAIN = Pod(metadata=ObjectMeta(name="q", namespace="ns"))
 
 
-def test_trials_are_found_by_their_experiment_in_their_namespace() -> None:
+def test_trials_are_found_by_name_in_any_namespace() -> None:
     trials = trials_of(trial(name="a"), trial(name="b"))
-    assert [t.metadata.name for t in trials.by_index(BY_EXPERIMENT, "ns/e")] == ["a", "b"]
-    assert trials.by_index(BY_EXPERIMENT, "other/e") == []
+    assert [t.metadata.name for t in trials.by_index(BY_NAME, "b")] == ["b"]
 
 
 def test_pods_are_found_by_their_trial() -> None:

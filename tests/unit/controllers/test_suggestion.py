@@ -9,10 +9,12 @@ from kfx.apis.experiment import Experiment
 from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
 from kfx.controllers.suggestion import SuggestionReconciler
-from kfx.runtime.plan import Plan
+from kfx.katib.suggestion import give_up
+from kfx.kube.model import Unreadable
+from kfx.runtime.plan import Note, Plan
 from kfx.runtime.reconcile import Request, Result, TerminalError
-from tests.katib_objects import NOW, experiment, said, suggestion, trial
-from tests.unit.controllers.parts import Plans, store_of, trials_of
+from tests.katib_objects import NOW, experiment, said, suggestion, trial, unreadable
+from tests.unit.controllers.parts import Plans, store_of, tallies_of
 
 KEY = Request("ns", "e")
 
@@ -43,13 +45,14 @@ async def reconcile(
     experiments: Sequence[Experiment] = (experiment("Created"),),
     trials: Sequence[Trial] = (),
     algorithm: Any = None,
+    unreadable: Unreadable | None = None,
     **more: Any,
 ) -> Plan:
     plans = Plans()
     reconciler = SuggestionReconciler(
-        suggestions=store_of(*([of] if of else [])),
+        suggestions=store_of(of, unreadable),
         experiments=store_of(*experiments),
-        trials=trials_of(*trials),
+        trials=tallies_of(*trials),
         algorithms={"random": algorithm or Counting()},
         writer=plans,  # type: ignore[arg-type]
         now=lambda: NOW,
@@ -68,6 +71,32 @@ async def test_the_algorithm_is_asked_from_where_it_stopped() -> None:
     assert found.status is not None
     assert [s.parameter_assignments[0].value for s in found.status.suggestions] == ["0", "1", "2"]
     assert found.status.suggestion_count == 3
+
+
+async def test_no_point_is_drawn_twice_after_assignments_were_given_up() -> None:
+    of = suggestion("Created", "Running", requests=4, names=("a", "b", "c", "d"))
+    of = msgspec.structs.replace(of, status=give_up(of.status, {"b", "c"}))
+    found = await reconcile(of)
+    assert [s.parameter_assignments[0].value for s in found.status.suggestions][2:] == ["4", "5"]
+
+
+async def test_one_that_was_deleted_and_made_again_draws_no_point_of_the_trials_there_are() -> None:
+    trials = [trial("Succeeded", name=f"e-{i}", value="1") for i in range(3)]
+    found = await reconcile(suggestion("Created", "Running", requests=2), trials=trials)
+    assert [s.parameter_assignments[0].value for s in found.status.suggestions] == ["3", "4"]
+    assert (found.status.suggestion_count, found.status.assignments_made) == (2, 5)
+
+
+async def test_one_that_does_not_decode_is_told_with_the_remedy() -> None:
+    stand_in = unreadable(Suggestion, "Expected `int`, got `str` - at `$.spec.requests`")
+    found = await reconcile(None, unreadable=stand_in)
+    text = (
+        "Suggestion ns/e cannot be read: spec.requests: expected int, found str; "
+        "write the value without quotes, or delete the object"
+    )
+    assert found == Plan(notes=(Note("Warning", "ReconcileError", text),))
+    gone = unreadable(Suggestion, "Expected `int`, got `str` - at `$.spec.requests`", deleting=True)
+    assert await reconcile(None, unreadable=gone) == Plan()
 
 
 async def test_nothing_is_asked_before_it_is_created() -> None:
@@ -107,7 +136,7 @@ async def test_what_the_algorithm_refuses_fails_the_suggestion(
     spec = {f: getattr(of.spec, f) for f in of.spec.__struct_fields__} | changed
     of = Experiment(metadata=of.metadata, spec=type(of.spec)(**spec), status=of.status)
     found = await reconcile(suggestion("Created", requests=3), experiments=[of], algorithm=algorithm)
-    assert said(found.status.conditions) == ["Created", "Failed"]
+    assert said(found.status.conditions) == ["Created", "DeploymentReady", "Failed"]
     assert text in found.status.conditions[-1].message
     assert found.status.suggestions == ()
 

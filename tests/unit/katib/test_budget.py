@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
 from kfx.apis.common import ParameterAssignment
@@ -8,9 +9,9 @@ from kfx.apis.experiment import ConfigMapSource, Experiment, TrialTemplate
 from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
 from kfx.katib.budget import ExperimentSeen, Hopeless, ask_first, places, plan_budget
-from kfx.katib.summary import summarise
+from kfx.katib.tally import Tally, summarise
 from kfx.katib.trial_template import RenderError
-from kfx.runtime.plan import Plan
+from kfx.runtime.plan import Note, Plan
 from tests.katib_objects import RUN_SPEC, condition, experiment, suggestion, trial
 
 
@@ -30,9 +31,8 @@ def seen(
     of: Experiment | None = None,
     **more: Any,
 ) -> ExperimentSeen:
-    return ExperimentSeen(
-        **{"experiment": of or experiment(), "trials": trials, "suggestion": found, "render": render} | more
-    )
+    defaults: dict[str, Any] = {"experiment": of or experiment(), "suggestion": found, "render": render}
+    return ExperimentSeen(**{**defaults, "trials": Tally.of(trials)} | more)
 
 
 def decide(state: ExperimentSeen) -> Plan | Hopeless:
@@ -151,11 +151,16 @@ def test_a_failed_suggestion_ends_the_experiment_with_its_cause_told() -> None:
     )
 
 
-def test_a_template_that_cannot_be_rendered_ends_the_experiment() -> None:
-    found = suggestion("Running", requests=3, names=("t1",))
-    assert decide(seen([], found, render=refuse)) == Hopeless(
-        "unable to find non-meta parameter", "Failed to reconcile: unable to find non-meta parameter"
-    )
+def test_a_trial_that_cannot_be_rendered_stops_those_behind_it_and_is_told() -> None:
+    def only_the_first(of: Experiment, name: str, *more: Any) -> dict[str, Any]:
+        return render(of, name, *more) if name == "t1" else refuse()
+
+    found = suggestion("Running", requests=1, names=("t1", "t2", "t3"))
+    plan = planned(seen([], found, render=only_the_first))
+    assert (made(plan), requested(plan)) == (["t1"], [3])
+    text = "Failed to reconcile: unable to find non-meta parameter"
+    assert plan.notes == (Note("Warning", "ReconcileError", text),)
+    assert plan.requeue_after == 600
 
 
 @pytest.mark.parametrize("problem", [{"render": refuse}, {"template_problem": "configMap not found"}])
@@ -198,6 +203,17 @@ class TestScaleDown:
         status = patch.changes["status"]
         assert [a["name"] for a in status["suggestions"]] == ["done", "old"]
         assert status["suggestionCount"] == 2
+        assert status["assignmentsMade"] == 4
+
+    def test_a_trial_that_has_changed_meanwhile_is_not_deleted(self) -> None:
+        plan = planned(seen(self.TRIALS, suggestion("Running", requests=2, names=self.NAMES), self.OF))
+        assert [d.resource_version for d in plan.delete] == ["3", "3"]
+
+    def test_it_knows_how_many_assignments_there_were_though_it_happens_again(self) -> None:
+        found = suggestion("Running", requests=2, names=self.NAMES)
+        status = msgspec.structs.replace(found.status, assignments_made=9)
+        plan = planned(seen(self.TRIALS, msgspec.structs.replace(found, status=status), self.OF))
+        assert plan.patch[0].changes["status"]["assignmentsMade"] == 9
 
     def test_what_is_going_already_counts_and_is_not_deleted_again(self) -> None:
         trials = (

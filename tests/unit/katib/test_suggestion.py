@@ -1,17 +1,22 @@
 from typing import Any
 
+import msgspec
 import pytest
 
 from kfx.apis.common import NameValue
 from kfx.apis.suggestion import Suggestion
+from kfx.katib.names import controller_reference
 from kfx.katib.suggestion import (
     SuggestionSeen,
+    give_up,
+    made,
     needs_validation,
     overlay_settings,
     plan_suggestion,
-    trials_to_tell,
     wanted,
 )
+from kfx.katib.tally import Tally
+from kfx.kube.model import to_builtins
 from kfx.runtime.plan import Note, Plan
 from tests.katib_objects import NOW, condition, experiment, objective, said, suggestion, trial
 
@@ -82,9 +87,27 @@ def test_a_name_that_a_trial_has_is_not_given_again() -> None:
     first = plan(of, answer=answers("1")).status
     assert first is not None
     taken = trial("Succeeded", name=first.suggestions[0].name)
-    again = plan(of, answer=answers("1"), trials=[taken]).status
+    again = plan(of, answer=answers("1"), trials=Tally.of([taken])).status
     assert again is not None
     assert again.suggestions[0].name != first.suggestions[0].name
+
+
+def test_after_some_were_given_up_the_next_is_numbered_as_if_they_were_there() -> None:
+    of = suggestion(*RUNNING, requests=4, names=("a", "b", "c", "d"))
+    status = give_up(of.status, {"b", "c"})
+    assert ([s.name for s in status.suggestions], status.suggestion_count, made(status)) == (["a", "d"], 2, 4)
+    of = msgspec.structs.replace(of, status=status)
+    later = plan(of, answer=answers("4", "5")).status
+    assert later is not None
+    assert (later.suggestion_count, made(later)) == (4, 6)
+    assert made(give_up(later, {"a"})) == 6
+
+
+def test_nothing_of_kfxs_own_is_in_a_status_of_which_nothing_was_given_up() -> None:
+    status = plan(suggestion(*RUNNING, requests=2, names=("a",)), answer=answers("1")).status
+    assert status is not None
+    assert "assignmentsMade" not in to_builtins(status)
+    assert made(status) == 2
 
 
 @pytest.mark.parametrize(("given", "count"), [(("1",), 1), (("1", "2", "3", "4", "5"), 3)])
@@ -97,8 +120,54 @@ def test_fewer_answers_are_taken_and_no_more_than_asked_for(given: tuple[str, ..
 def test_settings_that_are_refused_fail_it_in_katibs_words() -> None:
     found = plan(suggestion("Created", requests=3), problem="ValidateAlgorithmSettings Error: bad")
     message = "Validation failed: ValidateAlgorithmSettings Error: bad"
-    assert conditions_of(found)[1:] == [("Failed", "SuggestionFailed", message)]
+    assert conditions_of(found)[1:] == [
+        ("DeploymentReady", "DeploymentReady", "Deployment is ready"),
+        ("Failed", "SuggestionFailed", message),
+    ]
     assert found.notes == (Note("Warning", "SuggestionFailed", message),)
+
+
+class TestVolume:
+    """The claim of an experiment that may be resumed from its volume."""
+
+    def test_it_is_made_before_the_suggestion_runs_with_katibs_defaults(self) -> None:
+        found = plan(suggestion("Created", requests=1, policy="FromVolume"), answer=answers("1"))
+        (create,) = found.create
+        assert create.manifest == {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {
+                "name": "e-random",
+                "namespace": "ns",
+                "ownerReferences": [controller_reference(suggestion())],
+            },
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+        }
+        assert create.owner_uid == "s-uid"
+
+    def test_what_katib_config_says_of_it_stays(self) -> None:
+        claim = {"storageClassName": "fast", "resources": {"requests": {"storage": "9Gi"}}}
+        found = plan(suggestion("Created", policy="FromVolume"), claim=claim)
+        assert found.create[0].manifest["spec"] == {**claim, "accessModes": ["ReadWriteOnce"]}
+
+    def test_it_is_looked_for_again_after_a_restart(self) -> None:
+        restarting = condition("-Running", reason="Experiment is restarting")
+        assert len(plan(suggestion("Created", restarting, policy="FromVolume")).create) == 1
+
+    @pytest.mark.parametrize(
+        ("of", "more"),
+        [
+            (suggestion(policy="FromVolume"), {}),
+            (suggestion(*RUNNING, policy="FromVolume"), {}),
+            (suggestion("Created", "Succeeded", policy="FromVolume"), {}),
+            (suggestion("Created", policy="LongRunning"), {}),
+            (suggestion("Created", policy="FromVolume"), {"problem": "no"}),
+            (suggestion("Created", policy="FromVolume"), {"experiment": None}),
+        ],
+        ids=["new", "running", "ended", "other-policy", "refused", "no-experiment"],
+    )
+    def test_otherwise_there_is_none(self, of: Suggestion, more: dict[str, Any]) -> None:
+        assert plan(of, **more).create == ()
 
 
 class TestExhaustion:
@@ -106,7 +175,7 @@ class TestExhaustion:
 
     def test_while_a_trial_runs_it_is_asked_again_later(self) -> None:
         of = suggestion(*RUNNING, requests=3, names=("e-1",))
-        found = plan(of, answer=[], trials=[trial("Running")])
+        found = plan(of, answer=[], trials=Tally.of([trial("Running")]))
         assert found.status is None
         assert found.notes == (Note("Warning", "ReconcileError", "The response contains unexpected trials"),)
         assert found.requeue_after == 10
@@ -117,7 +186,7 @@ class TestExhaustion:
 
     def test_with_nothing_running_it_ends(self) -> None:
         of = suggestion(*RUNNING, requests=3, names=("e-1",))
-        found = plan(of, answer=[], trials=[trial("Succeeded")])
+        found = plan(of, answer=[], trials=Tally.of([trial("Succeeded")]))
         assert found.status is not None
         assert said(found.status.conditions) == ["Created", "-Running", "-DeploymentReady", "Succeeded"]
         assert found.status.conditions[-1].reason == "SuggestionEndReached"
@@ -177,7 +246,7 @@ def test_trials_without_a_value_are_not_told() -> None:
         trial("EarlyStopped", name="stopped", age=1),
         trial("EarlyStopped", name="useful", value="1", age=0, target=objective()),
     ]
-    assert [t.metadata.name for t in trials_to_tell(trials)] == ["useful", "failed", "running", "new"]
+    assert [t.metadata.name for t in Tally.of(trials).told()] == ["useful", "failed", "running", "new"]
 
 
 def test_settings_of_earlier_answers_are_laid_over_the_experiments() -> None:

@@ -1,7 +1,8 @@
 import pytest
 
 from kfx.apis.experiment import ExperimentStatus
-from kfx.katib.summary import by_age, state_of, summarise
+from kfx.katib.summary import age_of, state_of
+from kfx.katib.tally import summarise
 from kfx.kube.model import to_builtins
 from tests.katib_objects import objective, trial
 
@@ -29,7 +30,7 @@ def test_a_trial_is_counted_under(words: tuple[str, ...], state: str) -> None:
 
 def test_trials_are_ordered_by_age_and_then_by_name() -> None:
     trials = [trial(name="b", age=1), trial(name="c", age=0), trial(name="a", age=1)]
-    assert [t.metadata.name for t in by_age(trials)] == ["c", "a", "b"]
+    assert [t.metadata.name for t in sorted(trials, key=age_of)] == ["c", "a", "b"]
 
 
 def test_every_list_and_count_of_the_status_is_filled() -> None:
@@ -60,6 +61,11 @@ def test_every_list_and_count_of_the_status_is_filled() -> None:
 def test_an_early_stopped_trial_with_a_value_is_complete() -> None:
     assert summarise([trial("EarlyStopped", value="1")], objective()).unobserved == 0
     assert summarise([trial("EarlyStopped", value="unavailable")], objective()).unobserved == 1
+
+
+def test_a_value_that_was_given_up_is_not_waited_for() -> None:
+    ended = trial("EarlyStopped", "-Running", "MetricsUnavailable")
+    assert summarise([ended], objective()).unobserved == 0
 
 
 def test_the_order_in_which_trials_come_does_not_matter() -> None:

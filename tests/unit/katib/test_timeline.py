@@ -17,6 +17,7 @@ from kfx.katib.budget import ExperimentSeen
 from kfx.katib.experiment import plan_experiment
 from kfx.katib.job_state import JobState, Phase
 from kfx.katib.suggestion import SuggestionSeen, plan_suggestion, wanted
+from kfx.katib.tally import Tally
 from kfx.katib.trial import JobSeen, TrialSeen, needs_observation, plan_trial
 from kfx.kube.model import Condition, KubeObject, to_builtins
 from kfx.runtime.plan import Plan
@@ -53,7 +54,7 @@ class Story:
     def _look_at_experiment(self) -> bool:
         seen = ExperimentSeen(
             experiment=self.experiment,
-            trials=tuple(self.trials.values()),
+            trials=Tally.of(self.trials.values()),
             suggestion=self.suggestion,
             render=lambda _, name, *__: RUN_SPEC | {"metadata": {"name": name}},
         )
@@ -70,7 +71,7 @@ class Story:
         seen = SuggestionSeen(
             suggestion=found,
             experiment=self.experiment,
-            trials=tuple(self.trials.values()),
+            trials=Tally.of(self.trials.values()),
             answer=answer,
         )
         plan = plan_suggestion(seen, NOW)

@@ -1,5 +1,6 @@
 """What is sent, in which order, and what happens when it is refused. The server's side: tests/cluster."""
 
+from dataclasses import replace
 from typing import ClassVar
 
 import pytest
@@ -47,8 +48,8 @@ class Journal:
     async def patch(self, resource, namespace, name, changes, *, subresource=""):
         return self._enter("patch", "/".join(filter(None, [name, subresource])), changes)
 
-    async def delete(self, resource, namespace, name, *, uid="", propagation=""):
-        self._enter("delete", name, uid, propagation)
+    async def delete(self, resource, namespace, name, *, uid="", resource_version="", propagation=""):
+        self._enter("delete", name, uid, *filter(None, [resource_version]), propagation)
 
     async def get_document(self, resource, namespace, name):
         self._enter("get", name)
@@ -176,6 +177,11 @@ async def test_another_object_is_patched_at_the_version_that_was_read(bench):
 async def test_a_deletion_names_the_uid_that_was_read(bench):
     await bench.apply(Plan(delete=WHOLE.delete))
     assert bench.client.calls == [("delete", "p0", "u0", "Background")]
+
+
+async def test_a_deletion_may_name_the_version_that_was_read(bench):
+    await bench.apply(Plan(delete=(replace(WHOLE.delete[0], resource_version="7"),)))
+    assert bench.client.calls == [("delete", "p0", "u0", "7", "Background")]
 
 
 @pytest.mark.parametrize("call", [("patch", "t"), ("patch", "t/status"), ("patch", "other")])
