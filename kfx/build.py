@@ -16,12 +16,14 @@ from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial, compact
 from kfx.config import Config
 from kfx.controllers import indexes
+from kfx.controllers.event_reader import EventReader
 from kfx.controllers.experiment import ExperimentReconciler
 from kfx.controllers.failures import PREFIX, FailureReporter
 from kfx.controllers.gauges import KATIB_COUNTERS, experiments_gauge, trials_gauge
 from kfx.controllers.job_finder import JobFinder
 from kfx.controllers.jobs import JobLister, parse_trial_resources
 from kfx.controllers.metrics import MetricsObserver
+from kfx.controllers.patience import Patience
 from kfx.controllers.pods import PodObserver
 from kfx.controllers.prepare import Preparer
 from kfx.controllers.suggestion import SuggestionReconciler
@@ -208,12 +210,18 @@ class Wiring:
         reconciler = TrialReconciler(
             trials=self._trials,
             jobs=JobFinder(jobs=JobLister(self._jobs), client=self._reader, now=utc_now),
-            pods=PodObserver(pods=pods, clock=time.monotonic, patience=self._config.image_wait),
+            pods=PodObserver(
+                pods=pods,
+                events=EventReader(self._reader),
+                clock=time.monotonic,
+                patience=self._config.image_wait,
+            ),
             metrics=MetricsObserver(
                 observations=self._store, clock=time.monotonic, patience=self._config.metrics_wait
             ),
             writer=writer,
             recorder=recorder,
+            patience=Patience(time.monotonic, self._config.image_wait),
             now=utc_now,
         )
         return self._controller(TRIAL, reconciler, self._trials, recorder)

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
-from kfx.kube.errors import ApiError, Forbidden, TransportError
+from kfx.controllers.refusals import is_namespace_ending
+from kfx.kube.errors import ApiError, TransportError
 from kfx.kube.model import KubeObject
 from kfx.runtime.controller import COME_AGAIN, OutOfTime, leaves
 from kfx.runtime.plan import Note
@@ -48,10 +49,6 @@ class FailureReporter(Generic[T]):
 def _speak(error: Exception) -> Iterator[str]:
     """The texts of the causes; of an unforeseen one only its type, as its text may hold anything."""
     for cause in leaves(error):
-        if isinstance(cause, _PASSING) or _is_namespace_ending(cause):
+        if isinstance(cause, _PASSING) or is_namespace_ending(cause):
             continue
         yield str(cause) if isinstance(cause, _SPOKEN) else f"unforeseen {type(cause).__name__}, see the log"
-
-
-def _is_namespace_ending(cause: BaseException) -> bool:
-    return isinstance(cause, Forbidden) and "because it is being terminated" in cause.message
