@@ -1,20 +1,29 @@
 """From an object's JSON to its typed form, forgiving what Kubernetes forgives."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
 
-from kfx.kube.model import KubeObject, ObjectMeta, PartialObjectMetadata, Unstructured
+from kfx.kube.model import (
+    ConditionsOnly,
+    KubeObject,
+    Model,
+    ObjectMeta,
+    PartialObjectMetadata,
+    Unstructured,
+    unreadable_kind,
+)
 from kfx.kube.resource import Resource
 from kfx.kube.shallow import split_members
 
+M = TypeVar("M", bound=Model)
 T = TypeVar("T", bound=KubeObject)
 Raw = bytes | msgspec.Raw
 
 
 class ObjectHead(msgspec.Struct, rename="camel"):
-    """What identifies an object, read where the rest of it does not decode."""
+    """What identifies an object, read without the rest of it."""
 
     name: str = ""
     namespace: str = ""
@@ -22,12 +31,21 @@ class ObjectHead(msgspec.Struct, rename="camel"):
 
 
 class Undecodable(Exception):
-    """An object that is not of its declared shape; the text names kind, key and field."""
+    """An object that is not of its declared shape; the text names kind, key and field.
 
-    def __init__(self, resource: Resource, head: ObjectHead, problem: str) -> None:
-        where = f"{head.namespace}/{head.name}" if head.namespace else head.name
+    ``stand_in`` is what can be read of it; its name is ``""`` where not even that can.
+    """
+
+    def __init__(self, resource: Resource, raw: Raw, problem: str) -> None:
+        members = _members_of(raw)
+        self.stand_in = unreadable_kind(resource)(
+            metadata=_as_far_as_readable(ObjectMeta, members.get("metadata", b"")),
+            status=_as_far_as_readable(ConditionsOnly, members.get("status", b"")),
+            problem=problem,
+        )
+        namespace, name = self.stand_in.key
+        where = f"{namespace}/{name}" if namespace else name
         super().__init__(f"{resource.kind} {where or '(no name)'} cannot be read: {problem}")
-        self.head = head
 
 
 def decoder_for(kind: type[T]) -> Callable[[Raw], T]:
@@ -65,7 +83,7 @@ def unstructured_decoder_for(resource: Resource) -> Callable[[Raw], Unstructured
                 raw=msgspec.json.encode(members),
             )
         except (ValueError, RecursionError, KeyError) as failed:
-            raise Undecodable(resource, read_head(raw), _describe(failed)) from None
+            raise Undecodable(resource, raw, _describe(failed)) from None
 
     return decode
 
@@ -77,7 +95,7 @@ def read_head(raw: Raw) -> ObjectHead:
     except (ValueError, RecursionError):
         pass
     try:
-        return msgspec.json.decode(split_members(bytes(raw))["metadata"], type=ObjectHead)
+        return msgspec.json.decode(_members_of(raw)["metadata"], type=ObjectHead)
     except (ValueError, KeyError, RecursionError):
         return ObjectHead()
 
@@ -109,6 +127,29 @@ _members_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _metadata_decoder = msgspec.json.Decoder(ObjectMeta)
 
 
+def _members_of(raw: Raw) -> Mapping[str, Raw]:
+    """The members of an object, none where the text is no object."""
+    try:
+        return _members_decoder.decode(raw)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return split_members(bytes(raw))
+    except ValueError:
+        return {}
+
+
+def _as_far_as_readable(kind: type[M], raw: Raw) -> M:
+    """Those fields of ``kind`` that are what they should be; the others have their defaults."""
+    members, found = _members_of(raw), {}
+    for field in msgspec.structs.fields(kind):
+        try:
+            found[field.name] = msgspec.json.decode(members[field.encode_name], type=field.type)
+        except (ValueError, KeyError, RecursionError):
+            continue
+    return kind(**found)
+
+
 def _typed_decoder(kind: type[T], resource: Resource) -> Callable[[Raw], T]:
     decoder = msgspec.json.Decoder(kind)
 
@@ -125,7 +166,7 @@ def _decode_without_nulls(decoder: msgspec.json.Decoder[T], raw: Raw, resource: 
     try:
         return decoder.decode(msgspec.json.encode(_without_nulls(msgspec.json.decode(raw))))
     except (ValueError, RecursionError) as failed:
-        raise Undecodable(resource, read_head(raw), _describe(failed)) from None
+        raise Undecodable(resource, raw, _describe(failed)) from None
 
 
 def _decode_metadata(raw: Raw) -> ObjectMeta:

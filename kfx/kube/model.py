@@ -5,6 +5,7 @@ therefore never written back whole: writes are creations of composed manifests, 
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 import msgspec
@@ -103,6 +104,32 @@ class PartialObjectMetadata(KubeObject, kw_only=True):
 
     def __str__(self) -> str:
         return f"{self.metadata.namespace}/{self.metadata.name}"
+
+
+class ConditionsOnly(Model, kw_only=True):
+    """What most kinds have in common in their status."""
+
+    conditions: tuple[Condition, ...] = ()
+
+
+class Unreadable(KubeObject, kw_only=True):
+    """Stands in for an object that is not of its declared shape: as much as can be read of any kind.
+
+    ``problem``: what is wrong with the rest. Each kind has a subclass, by :func:`unreadable_kind`.
+    """
+
+    problem: str
+    status: ConditionsOnly = ConditionsOnly()
+
+
+@cache
+def unreadable_kind(of: Resource) -> type[Unreadable]:
+    """The stand-in's type for one kind, so that it can be patched as an object of that kind."""
+
+    class Found(Unreadable, kw_only=True):
+        resource: ClassVar[Resource] = of
+
+    return Found
 
 
 T = TypeVar("T", bound=KubeObject)

@@ -11,7 +11,7 @@ from kfx.kube.decode import Raw, decoder_for, metadata_decoder_for, unstructured
 from kfx.kube.listwatch import Page, WatchMessage
 from kfx.kube.model import KubeObject, PartialObjectMetadata, Unstructured
 from kfx.kube.resource import Resource
-from kfx.runtime.handler import EventHandler
+from kfx.runtime.handler import METADATA_HANDLERS, EventHandler
 from kfx.runtime.informer import Informer
 from kfx.runtime.metrics import RuntimeMetrics
 from kfx.runtime.predicate import Predicate, resource_version_changed
@@ -141,14 +141,18 @@ class Cache:
     ) -> None:
         """Lead a selection's events through ``predicate`` and ``handler`` into ``queue``.
 
-        ``metadata_only`` joins :meth:`metadata`'s informer of the kind.
+        ``metadata_only`` joins :meth:`metadata`'s informer of the kind. An object that does not decode is
+        led to itself and to its owners, so that a reconciler can look at ``Lister.unreadable``.
         """
         resource = kind if isinstance(kind, Resource) else kind.resource
         followed = Unstructured if isinstance(kind, Resource) else kind
         if metadata_only:
             followed = PartialObjectMetadata
         found = self._declare(Selection(followed, resource, namespace, label_selector, field_selector))
-        found.on_event(Watch(handler, queue, predicate).offer)
+        watch = Watch(handler, queue, predicate)
+        found.on_event(watch.offer)
+        if isinstance(handler, METADATA_HANDLERS):
+            found.on_unreadable(watch.offer_unreadable)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -53,6 +53,10 @@ class EnqueueRequestForOwner:
         return found
 
 
+METADATA_HANDLERS = (EnqueueRequestForObject, EnqueueRequestForOwner)
+"""Those that can also be told of an object of which nothing but its metadata can be read."""
+
+
 @dataclass(frozen=True, slots=True)
 class EnqueueRequestsFromMapFunc:
     """Whatever ``func`` names for the state before and the state after the change."""

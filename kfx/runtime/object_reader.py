@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from kfx.kube.decode import ObjectHead, Raw, Undecodable
-from kfx.kube.model import KubeObject
+from kfx.kube.decode import Raw, Undecodable
+from kfx.kube.model import KubeObject, Unreadable
 from kfx.runtime.log import get_logger
 from kfx.runtime.metrics import InformerMetrics
 
@@ -23,22 +23,20 @@ class ObjectReader(Generic[T]):
         self._metrics = metrics
         self._skipped: dict[tuple[str, str, str], None] = {}
 
-    def read(self, raw: Raw) -> tuple[T | None, ObjectHead]:
-        """The object, ``None`` where it does not decode, and what identifies it."""
+    def read(self, raw: Raw) -> T | Unreadable:
+        """The object, or what stands in for one that does not decode; its name may be ``""``."""
         try:
-            obj = self._decode(raw)
+            return self._decode(raw)
         except Undecodable as failed:
-            self._skip(failed)
-            return None, failed.head
-        meta = obj.metadata
-        return obj, ObjectHead(meta.name, meta.namespace, meta.resource_version)
+            self._tell(failed)
+            return failed.stand_in
 
-    def _skip(self, failed: Undecodable) -> None:
+    def _tell(self, failed: Undecodable) -> None:
         self._metrics.undecodable.inc()
-        version = (failed.head.namespace, failed.head.name, failed.head.resource_version)
+        version = (*failed.stand_in.key, failed.stand_in.metadata.resource_version)
         if version in self._skipped:
             return
         self._skipped[version] = None
         if len(self._skipped) > REMEMBERED_SKIPS:
             del self._skipped[next(iter(self._skipped))]
-        log.warning("object skipped; what was known of it stays", error=str(failed))
+        log.warning("object cannot be read; what was known of it stays", error=str(failed))

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 from kfx.kube import errors
 from kfx.kube.decode import Raw, ends_initial_events, read_head
 from kfx.kube.listwatch import ListerWatcher, WatchMessage
-from kfx.kube.model import KubeObject
+from kfx.kube.model import KubeObject, Unreadable
 from kfx.kube.resource import Resource
 from kfx.runtime.backoff import Backoff
 from kfx.runtime.log import get_logger
@@ -37,7 +37,7 @@ log = get_logger(__name__)
 class Listed(Generic[T]):
     """Some objects of a list; more follow until :class:`ListEnd`."""
 
-    objects: Sequence[T]
+    objects: Sequence[T | Unreadable]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class ListEnd:
 class Put(Generic[T]):
     """The newest state of one object."""
 
-    obj: T
+    obj: T | Unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,7 @@ Change = Listed[T] | ListEnd | Put[T] | Dropped[T]
 class Reflector(Generic[T]):
     """An endless stream of changes of one collection.
 
-    An object that does not decode is counted, logged once per version and skipped: what was known of it
-    stays, since acting on an old state is safer than acting on a seeming deletion.
+    An object that does not decode is counted, logged once per version and comes as :class:`Unreadable`.
 
     ``streaming``: the first list comes as a stream of events, which costs the server no whole list in memory;
     a server that cannot is asked for pages from then on.
@@ -151,8 +150,8 @@ class Reflector(Generic[T]):
         self._since, self._ever_listed, self._absent = version, True, 0
         yield ListEnd(keys)
 
-    async def _stage(self) -> tuple[list[list[T]], set[Request], str]:
-        """All objects in slices, all keys (those of unreadable objects too), and the list's version.
+    async def _stage(self) -> "_Staged[T]":
+        """All objects in slices, all keys, and the list's version.
 
         Pages start again, once, when the server has forgotten the list half-way.
         """
@@ -168,9 +167,9 @@ class Reflector(Generic[T]):
             self._metrics.lists("expired").inc()
             return await self._read_pages()
 
-    async def _read_stream(self) -> tuple[list[list[T]], set[Request], str]:
+    async def _read_stream(self) -> "_Staged[T]":
         """Raises TimeoutError or Interrupted where the stream does not come to the end of the list."""
-        objects: dict[Request, T | None] = {}
+        objects: dict[Request, T | Unreadable] = {}
         async with asyncio.timeout(STREAM_SILENCE) as limit:
             async with aclosing(self._source.stream(timeout_seconds=LIST_SECONDS)) as stream:
                 async for message in stream:
@@ -179,28 +178,25 @@ class Reflector(Generic[T]):
                         if ends_initial_events(message.object):
                             return _in_slices(objects), set(objects), _version_of(message)
                         continue
-                    obj, head = self._reader.read(message.object)
-                    key = Request(head.namespace, head.name)
+                    obj = self._reader.read(message.object)
+                    key = _key_of(obj)
                     objects[key] = obj
-                    if message.type == "DELETED":
+                    if message.type == "DELETED" or not key.name:
                         del objects[key]
                     if len(objects) % SLICE == 0:
                         await asyncio.sleep(0)
         raise errors.Interrupted("the streamed list ended before all objects were there")
 
-    async def _read_pages(self) -> tuple[list[list[T]], set[Request], str]:
-        slices: list[list[T]] = []
+    async def _read_pages(self) -> "_Staged[T]":
+        slices: list[list[T | Unreadable]] = []
         keys: set[Request] = set()
         token = ""
         while True:
             page = await self._source.list_page(limit=PAGE_SIZE, continue_token=token)
             for start in range(0, len(page.items), SLICE):
-                objects = []
-                for raw in page.items[start : start + SLICE]:
-                    obj, head = self._reader.read(raw)
-                    if obj is not None:
-                        objects.append(obj)
-                    keys.add(Request(head.namespace, head.name))
+                read = [self._reader.read(raw) for raw in page.items[start : start + SLICE]]
+                objects = [obj for obj in read if obj.metadata.name]
+                keys.update(map(_key_of, objects))
                 slices.append(objects)
                 await asyncio.sleep(0)
             token = page.continue_token
@@ -230,11 +226,12 @@ class Reflector(Generic[T]):
         if message.type == "BOOKMARK":
             self._advance(read_head(message.object).resource_version, bookmark=True)
             return None
-        obj, head = self._reader.read(message.object)
-        self._advance(head.resource_version)
+        obj = self._reader.read(message.object)
+        version = obj.metadata.resource_version
+        self._advance(version)
         if message.type == "DELETED":
-            return Dropped(Request(head.namespace, head.name), obj, head.resource_version)
-        return Put(obj) if obj is not None else None
+            return Dropped(_key_of(obj), None if isinstance(obj, Unreadable) else obj, version)
+        return Put(obj) if obj.metadata.name else None
 
     def _advance(self, version: str, *, bookmark: bool = False) -> None:
         if bookmark and self._since is not None and is_older(version, self._since):
@@ -289,9 +286,16 @@ class Reflector(Generic[T]):
                 await asyncio.sleep(random.random())  # noqa: S311 — spreads requests, guards nothing
 
 
-def _in_slices(objects: Mapping[Request, T | None]) -> list[list[T]]:
-    readable = [obj for obj in objects.values() if obj is not None]
-    return [readable[start : start + SLICE] for start in range(0, len(readable), SLICE)]
+_Staged = tuple[list[list[T | Unreadable]], set[Request], str]
+
+
+def _in_slices(objects: Mapping[Request, T | Unreadable]) -> list[list[T | Unreadable]]:
+    found = list(objects.values())
+    return [found[start : start + SLICE] for start in range(0, len(found), SLICE)]
+
+
+def _key_of(obj: KubeObject) -> Request:
+    return Request(obj.metadata.namespace, obj.metadata.name)
 
 
 def _version_of(message: WatchMessage) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from kfx.kube.model import Unreadable
 from kfx.runtime.event import Event
 from kfx.runtime.handler import EventHandler
 from kfx.runtime.predicate import Predicate, resource_version_changed
@@ -31,3 +32,8 @@ class Watch:
         priority = Priority.LOW if event.listed and event.old is None else Priority.NORMAL
         for request in self.handler.requests(event):
             self.queue.add(request, priority=priority)
+
+    def offer_unreadable(self, event: Event[Unreadable]) -> None:
+        """As :meth:`offer`, past the predicate, which may look at what cannot be read."""
+        for request in self.handler.requests(event):
+            self.queue.add(request)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Generic, Protocol, TypeVar
 
-from kfx.kube.model import KubeObject
+from kfx.kube.model import KubeObject, Unreadable
 from kfx.runtime.event import Event
 from kfx.runtime.reconcile import Request
 
@@ -18,6 +18,13 @@ class Lister(Protocol[T]):
 
     def get(self, key: Request) -> T | None:
         """The object, ``None`` if it is not there."""
+        ...
+
+    def unreadable(self, key: Request) -> Unreadable | None:
+        """What stands in for an object whose newest state does not decode.
+
+        :meth:`get` and all others still give its last state that did, if there was one.
+        """
         ...
 
     def by_index(self, index: str, value: str) -> list[T]:
@@ -41,6 +48,7 @@ class Store(Generic[T]):
     def __init__(self, indexers: Mapping[str, IndexFunc[T]] | None = None) -> None:
         self._indexers: dict[str, IndexFunc[T]] = {}
         self._items: dict[Request, T] = {}
+        self._unreadable: dict[Request, Unreadable] = {}
         self._indices: dict[str, dict[str, dict[Request, None]]] = {}
         self.add_indexers(indexers or {})
 
@@ -49,6 +57,13 @@ class Store(Generic[T]):
 
     def get(self, key: Request) -> T | None:
         return self._items.get(key)
+
+    def unreadable(self, key: Request) -> Unreadable | None:
+        return self._unreadable.get(key)
+
+    def all_unreadable(self) -> list[Unreadable]:
+        """Every stand-in, in the order of arrival."""
+        return list(self._unreadable.values())
 
     def by_index(self, index: str, value: str) -> list[T]:
         return [self._items[key] for key in self._indices[index].get(value, ())]
@@ -77,7 +92,20 @@ class Store(Generic[T]):
         for name in self._indexers:
             self._move(name, key, old, obj)
         self._items[key] = obj
+        if self._unreadable:
+            self._unreadable.pop(key, None)
         return Event(old, obj, listed)
+
+    def put_unreadable(self, obj: Unreadable, *, listed: bool = False) -> Event[Unreadable]:
+        """Take what can be read of an object's newest state; the last readable one stays beside it."""
+        key = Request(obj.metadata.namespace, obj.metadata.name)
+        old, self._unreadable[key] = self._unreadable.get(key), obj
+        return Event(old, obj, listed)
+
+    def drop_unreadable(self, key: Request, *, listed: bool = False) -> Event[Unreadable] | None:
+        """Forget a stand-in. ``None`` if there was none."""
+        old = self._unreadable.pop(key, None)
+        return Event(old, None, listed) if old is not None else None
 
     def drop(self, key: Request, last: T | None = None, *, listed: bool = False) -> Event[T] | None:
         """Forget an object; ``last`` is its final state where known. ``None`` if it was not there."""
@@ -90,7 +118,7 @@ class Store(Generic[T]):
 
     def missing_from(self, keys: Collection[Request]) -> list[Request]:
         """The keys here that are not among ``keys``, which should answer ``in`` quickly."""
-        return [key for key in self._items if key not in keys]
+        return [key for key in self._items | self._unreadable if key not in keys]
 
     def _move(self, name: str, key: Request, old: T | None, new: T | None) -> None:
         func, index = self._indexers[name], self._indices[name]

@@ -6,7 +6,7 @@ from typing import ClassVar
 import pytest
 
 from kfx.kube.decode import Undecodable, decoder_for, read_head, unstructured_decoder_for
-from kfx.kube.model import KubeObject, Model
+from kfx.kube.model import Condition, KubeObject, Model, ObjectMeta
 from kfx.kube.resource import Resource
 
 THINGS = Resource("example.org", "v1", "things", "Thing")
@@ -40,7 +40,27 @@ def test_null_counts_as_absent():
 def test_an_undecodable_object_is_named_with_its_field():
     with pytest.raises(Undecodable, match=r"Thing ns/n cannot be read: .*spec\.size") as caught:
         decoder_for(Thing)(text(spec={"size": "big"}))
-    assert (caught.value.head.name, caught.value.head.resource_version) == ("n", "5")
+    found = caught.value.stand_in
+    assert (found.key, found.metadata.resource_version) == (("ns", "n"), "5")
+
+
+def test_what_can_be_read_of_an_undecodable_object_stands_in_for_it():
+    said = {"type": "Ready", "status": "True"}
+    metadata = {"name": "n", "uid": "u", "finalizers": ["f"], "labels": 1, "generation": "one"}
+    document = {"metadata": metadata, "spec": 1, "status": {"conditions": [said], "count": "x"}}
+    with pytest.raises(Undecodable) as caught:
+        decoder_for(Thing)(json.dumps(document).encode())
+    found = caught.value.stand_in
+    assert found.resource == THINGS
+    assert found.metadata == ObjectMeta(name="n", uid="u", finalizers=("f",))
+    assert found.status.conditions == (Condition(type="Ready", status="True"),)
+
+
+def test_conditions_that_are_none_do_not_hide_the_metadata():
+    with pytest.raises(Undecodable) as caught:
+        decoder_for(Thing)(text(spec=1, status=[1]))
+    assert caught.value.stand_in.status.conditions == ()
+    assert caught.value.stand_in.metadata.name == "n"
 
 
 def test_an_object_nested_too_deeply_is_undecodable_and_still_named():
@@ -48,6 +68,9 @@ def test_an_object_nested_too_deeply_is_undecodable_and_still_named():
     for decode in (decoder_for(Thing), unstructured_decoder_for(THINGS)):
         with pytest.raises(Undecodable, match="Thing ns/n cannot be read: it is nested too deeply"):
             decode(deep)
+    with pytest.raises(Undecodable) as caught:
+        decoder_for(Thing)(deep)
+    assert caught.value.stand_in.key == ("ns", "n")
 
 
 @pytest.mark.parametrize("raw", [b"7", b"{}", b'{"metadata":7}', b'{"metadata":{"name":7}}', b"{{"])

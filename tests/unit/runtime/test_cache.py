@@ -11,7 +11,7 @@ from kfx.kube import errors
 from kfx.kube.listwatch import Page, WatchMessage
 from kfx.kube.resource import Resource
 from kfx.runtime.cache import Cache
-from kfx.runtime.handler import EnqueueRequestForObject
+from kfx.runtime.handler import EnqueueRequestForObject, EnqueueRequestsFromMapFunc
 from kfx.runtime.reconcile import Request
 from kfx.runtime.workqueue import WorkQueue
 from tests.things import Thing, end_of_list, event, play, raw
@@ -29,6 +29,7 @@ class Playback:
         self.failure: Exception | None = None  # of a streamed list
         self.delay = 0.0  # before a streamed list
         self.back = asyncio.Event()
+        self.labels: Any = None  # of what is listed
 
     async def list_page(self, resource: Resource, **options: Any) -> Page:
         self.pages.append({key: value for key, value in options.items() if value})
@@ -44,7 +45,7 @@ class Playback:
             await asyncio.sleep(self.delay)
             if self.failure is not None:
                 raise self.failure
-            script = [*(event("ADDED", name, 1) for name in self.names), end_of_list(5)]
+            script = [*(event("ADDED", name, 1, labels=self.labels) for name in self.names), end_of_list(5)]
         async for message in play(script):
             yield message
 
@@ -219,6 +220,20 @@ async def test_a_watch_shares_the_informer_of_those_who_read(way: str) -> None:
         await cache.wait_for_sync(asyncio.Event())
     assert await queue.get() == Request("ns", "a")
     assert [state.objects for state in cache.states()] == [len(found)] == [1]
+
+
+async def test_an_object_that_does_not_decode_wakes_only_those_who_need_no_more_than_metadata() -> None:
+    cache, playback = cache_of()
+    seen: list[Any] = []
+    ours, theirs = WorkQueue[Request](), WorkQueue[Request]()
+    cache.watch(Thing, EnqueueRequestForObject(), ours)
+    cache.watch(Thing, EnqueueRequestsFromMapFunc(lambda obj: seen.append(obj) or ()), theirs)
+    playback.names = ("a",)
+    playback.labels = "unreadable"
+    async with cache.running():
+        assert await ours.get() == Request("ns", "a")
+        assert cache.lister(Thing).unreadable(Request("ns", "a")) is not None
+    assert seen == []
 
 
 async def test_a_watch_of_metadata_takes_a_type_for_its_resource() -> None:

@@ -9,6 +9,7 @@ import msgspec
 
 from kfx.kube import errors
 from kfx.kube.listwatch import Page
+from kfx.kube.model import KubeObject, Unreadable
 from kfx.runtime.event import Event
 from kfx.runtime.informer import Informer
 from kfx.runtime.reconcile import Request
@@ -45,7 +46,7 @@ async def following(found: Informer[Thing]) -> AsyncIterator[None]:
         task.cancel()
 
 
-def _version(found: Thing | None) -> str | None:
+def _version(found: KubeObject | None) -> str | None:
     return found.metadata.resource_version if found is not None else None
 
 
@@ -157,6 +158,48 @@ async def test_what_was_known_of_an_unreadable_object_stays_until_it_is_deleted(
         await asyncio.sleep(15)
     assert found.store.all() == []
     assert heard == [Event(None, thing("a", 1), listed=True), Event(thing("a", 1), None)]
+
+
+async def test_an_object_that_does_not_decode_is_told_only_to_those_it_concerns() -> None:
+    page = Page("5", "", [raw("a", 1, labels="unreadable", finalizers=["f"])])
+    messages = [
+        event("MODIFIED", "a", 6, labels="unreadable", deletionTimestamp="2026-01-01T00:00:00Z"),
+        event("MODIFIED", "a", 6, labels="unreadable"),
+        event("MODIFIED", "a", 7),
+        event("MODIFIED", "a", 8, labels="unreadable"),
+        event("DELETED", "a", 9, labels="unreadable"),
+    ]
+    found = informer_of(Scripted(lists=[page], watches=[[10, *messages, FOREVER]]))
+    others: list[Event[Thing]] = []
+    concerned: list[Event[Unreadable]] = []
+    found.on_event(others.append)
+    found.on_unreadable(concerned.append)
+    async with following(found):
+        stand_in = found.store.unreadable(KEY)
+        assert stand_in is not None
+        assert (stand_in.metadata.finalizers, str(stand_in)) == (("f",), "Thing ns/a")
+        assert found.store.get(KEY) is None
+        late: list[Event[Unreadable]] = []
+        found.on_unreadable(late.append)
+        assert late == [Event(None, stand_in, listed=True)]
+        await asyncio.sleep(15)
+    assert [(_version(each.old), _version(each.new)) for each in concerned] == [
+        (None, "1"), ("1", "6"), (None, "8"), ("8", None),
+    ]  # fmt: skip
+    assert [(_version(each.old), _version(each.new)) for each in others] == [(None, "7"), ("7", None)]
+    assert found.store.unreadable(KEY) is None
+
+
+async def test_an_unreadable_object_that_a_list_lacks_is_gone() -> None:
+    pages = [Page("5", "", [raw("a", 1, labels="unreadable")]), Page("8", "", [])]
+    server = Scripted(lists=[*pages], watches=[[10, errors.Expired("forgotten", status=410)], [FOREVER]])
+    found = informer_of(server)
+    concerned: list[Event[Unreadable]] = []
+    found.on_unreadable(concerned.append)
+    async with following(found):
+        await asyncio.sleep(20)
+    assert [(_version(each.new), each.listed) for each in concerned] == [("1", True), (None, True)]
+    assert found.store.all_unreadable() == []
 
 
 async def test_a_list_after_a_gap_is_told_as_the_difference() -> None:

@@ -6,6 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from kfx.kube.decode import Raw, decoder_for
+from kfx.kube.model import Unreadable
 from kfx.runtime.metrics import RuntimeMetrics
 from kfx.runtime.object_reader import REMEMBERED_SKIPS, ObjectReader
 from tests.things import Thing, raw, thing
@@ -41,23 +42,23 @@ def bad(name: str, version: int = 1, namespace: str = "ns") -> bytes:
     return json.dumps({"metadata": {**head, "labels": 1}}).encode()
 
 
-def test_an_object_that_decodes_comes_with_what_identifies_it(reading: Reading) -> None:
-    obj, head = reading.reader.read(raw("a", 7, group="x"))
-    assert obj == thing("a", 7, group="x")
-    assert (head.namespace, head.name, head.resource_version) == ("ns", "a", "7")
+def test_an_object_that_decodes_is_what_it_says(reading: Reading) -> None:
+    assert reading.reader.read(raw("a", 7, group="x")) == thing("a", 7, group="x")
     assert (reading.counted, reading.told(raw("a", 7))) == (0, [])
 
 
 def test_an_object_that_does_not_decode_is_named_all_the_same(reading: Reading) -> None:
-    obj, head = reading.reader.read(bad("a", 7))
-    assert obj is None
-    assert (head.namespace, head.name, head.resource_version) == ("ns", "a", "7")
+    found = reading.reader.read(bad("a", 7))
+    assert isinstance(found, Unreadable)
+    assert (found.key, found.metadata.resource_version) == (("ns", "a"), "7")
+    assert found.problem == "Expected `object | null`, got `int` - at `$.metadata.labels`"
 
 
 @pytest.mark.parametrize("text", [b"", b"null", b"[]", b"{}", b'{"metadata":null}', b"{", b"[" * 5000])
 def test_a_text_that_is_no_object_is_an_object_without_a_name(reading: Reading, text: bytes) -> None:
-    obj, head = reading.reader.read(text)
-    assert (obj, head.namespace, head.name, head.resource_version) == (None, "", "", "")
+    found = reading.reader.read(text)
+    assert isinstance(found, Unreadable)
+    assert (found.key, found.metadata.resource_version) == (("", ""), "")
     assert reading.counted == 1
 
 

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from kfx.kube import errors
 from kfx.kube.listwatch import Page, WatchMessage
+from kfx.kube.model import Unreadable
 from kfx.runtime.metrics import RuntimeMetrics
 from kfx.runtime.reflector import NOT_SERVED_PERIOD, Change, Listed, ListEnd, Put, is_older
 from tests.things import FOREVER, Script, Scripted, Thing, event, raw, reflector_of
@@ -210,17 +211,19 @@ async def test_what_the_transport_has_logged_is_not_logged_again() -> None:
     assert lines == []
 
 
-async def test_an_unreadable_object_is_counted_and_what_was_known_of_it_stays() -> None:
+async def test_an_unreadable_object_is_counted_and_comes_as_what_can_be_read_of_it() -> None:
     bad = WatchMessage(
         "MODIFIED", b'{"metadata":{"name":"a","namespace":"ns","resourceVersion":"8","labels":1}}'
     )
-    script: Script = [bad, event("ADDED", "b", 9), FOREVER]
+    nameless = WatchMessage("MODIFIED", b'{"metadata":{"name":1,"resourceVersion":"8"}}')
+    script: Script = [bad, nameless, event("ADDED", "b", 9), FOREVER]
     metrics = RuntimeMetrics()
     server = Scripted(lists=[Page("5", "", [raw("a", 1)])], watches=[script])
     changes = await followed(server, 5, metrics=metrics.informer("things"))
-    assert [c.obj.metadata.name for c in changes if isinstance(c, Put)] == ["b"]
+    put = [c.obj for c in changes if isinstance(c, Put)]
+    assert [(obj.metadata.name, isinstance(obj, Unreadable)) for obj in put] == [("a", True), ("b", False)]
     name = "kfx_informer_undecodable_objects_total"
-    assert metrics.registry.get_sample_value(name, {"resource": "things"}) == 1
+    assert metrics.registry.get_sample_value(name, {"resource": "things"}) == 2
 
 
 async def test_the_figures_tell_why_it_was_listed_and_how_watches_ended() -> None:

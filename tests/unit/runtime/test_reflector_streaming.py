@@ -80,10 +80,10 @@ async def test_a_long_list_is_handed_on_in_slices() -> None:
     assert [len(c.objects) for c in changes if isinstance(c, Listed)] == [SLICE, SLICE, 1]
 
 
-async def test_an_unreadable_object_is_known_by_name_only() -> None:
+async def test_an_unreadable_object_is_part_of_the_list() -> None:
     bad = WatchMessage("ADDED", b'{"metadata":{"name":"bad","namespace":"ns","labels":3}}')
     changes = await followed(Server([event("ADDED", "a", 1), bad, end_of_list(2)]))
-    assert names(changes) == ["a"]
+    assert names(changes) == ["a", "bad"]
     assert ListEnd({Request("ns", "a"), Request("ns", "bad")}) in changes
 
 

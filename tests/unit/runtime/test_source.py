@@ -1,11 +1,12 @@
 """From an event through predicate and handler into the queue."""
 
+from kfx.kube.model import unreadable_kind
 from kfx.runtime.event import Event
 from kfx.runtime.handler import EnqueueRequestForObject
 from kfx.runtime.reconcile import Request
 from kfx.runtime.source import Watch
 from kfx.runtime.workqueue import Priority
-from tests.things import thing
+from tests.things import Thing, thing
 
 
 class Queue:
@@ -40,3 +41,12 @@ def test_what_has_really_changed_does_not_wait() -> None:
         Event(thing("gone"), None, listed=True),
     ]
     assert added(*changes) == [(name, Priority.NORMAL) for name in ("new", "missed", "gone")]
+
+
+def test_what_does_not_decode_passes_by_the_predicate_which_may_look_at_anything() -> None:
+    queue = Queue()
+    stand_in = unreadable_kind(Thing.resource)(metadata=thing("a").metadata, problem="no")
+    Watch(EnqueueRequestForObject(), queue, lambda event: event.new.spec.group).offer_unreadable(
+        Event(None, stand_in)
+    )
+    assert queue.added == [("a", Priority.NORMAL)]

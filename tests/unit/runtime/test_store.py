@@ -2,6 +2,7 @@
 
 import pytest
 
+from kfx.kube.model import unreadable_kind
 from kfx.runtime.event import Event
 from kfx.runtime.reconcile import Request
 from kfx.runtime.store import Store
@@ -113,3 +114,22 @@ def test_a_list_that_is_handed_out_is_the_readers_own(store: Store[Thing]) -> No
     store.all().clear()
     store.keys().clear()
     assert len(store) == 1
+
+
+def test_what_cannot_be_read_stands_beside_what_was_known(store: Store[Thing]) -> None:
+    known = thing("a", 1, group="x")
+    stand_in = unreadable_kind(Thing.resource)(metadata=thing("a", 2).metadata, problem="no")
+    store.put(known)
+    assert store.put_unreadable(stand_in) == Event(None, stand_in)
+    assert (store.get(key("a")), store.unreadable(key("a"))) == (known, stand_in)
+    assert (store.by_index("group", "x"), store.missing_from(())) == ([known], [key("a")])
+    store.put(thing("a", 3))
+    assert store.unreadable(key("a")) is None
+
+
+def test_a_stand_in_goes_with_its_object_only(store: Store[Thing]) -> None:
+    stand_in = unreadable_kind(Thing.resource)(metadata=thing("a", 2).metadata, problem="no")
+    store.put_unreadable(stand_in)
+    assert (store.missing_from(()), store.drop(key("a"))) == ([key("a")], None)
+    assert store.drop_unreadable(key("a"), listed=True) == Event(stand_in, None, listed=True)
+    assert store.drop_unreadable(key("a")) is None
