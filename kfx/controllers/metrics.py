@@ -11,6 +11,7 @@ from kfx.controllers.stopwatch import Stopwatches
 from kfx.katib.names import TRIAL_FINALIZER
 from kfx.katib.observation import Observed, observe, unavailable_log
 from kfx.katib.trial import TrialSeen, pushes
+from kfx.kube.model import KubeObject
 from kfx.runtime.reconcile import Request
 from kfx.store.errors import StoreError
 
@@ -78,7 +79,7 @@ class MetricsObserver:
             await self._observations.delete(name, namespace)
         self._left.pop(Request(namespace, name), None)
 
-    async def delete(self, trial: Trial) -> str:
+    async def delete(self, trial: KubeObject) -> str:
         """Before the finalizer goes: nobody would find the rows of a trial that is gone.
 
         Returns what is left behind, ``""`` for nothing. Raises StoreError while there is hope.

@@ -22,9 +22,12 @@ from kfx.katib.trial import (
     is_completed,
     needs_observation,
     plan_held_up,
+    plan_release,
     plan_trial,
+    plan_unreadable,
 )
 from kfx.kube.errors import ApiError, Forbidden
+from kfx.kube.model import Unreadable
 from kfx.runtime.plan import Note, Plan
 from kfx.runtime.reconcile import Request, Result, TerminalError
 from kfx.runtime.store import Lister
@@ -61,6 +64,9 @@ class TrialReconciler:
         self._now = now
 
     async def reconcile(self, request: Request) -> Result:
+        unreadable = self._trials.unreadable(request)
+        if unreadable is not None:
+            return await self._answer_unreadable(request, unreadable)
         trial = self._trials.get(request)
         if trial is None or trial.metadata.deletion_timestamp is not None:
             self._forget(request)
@@ -74,6 +80,13 @@ class TrialReconciler:
             return await self._tell_name_taken(trial, taken)
         self._patience.forget(request)
         return await self._write(seen, plan_trial(seen, self._now()))
+
+    async def _answer_unreadable(self, request: Request, found: Unreadable) -> Result:
+        """Its last readable state is not acted on: the user has changed his mind since."""
+        self._forget(request)
+        if found.metadata.deletion_timestamp is None:
+            return await self._writer.apply(found, plan_unreadable(found, self._now()))
+        return await self._writer.apply(found, plan_release(found, await self._metrics.delete(found)))
 
     def _forget(self, request: Request) -> None:
         self._patience.forget(request)

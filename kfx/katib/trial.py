@@ -13,6 +13,7 @@ from kfx.katib.job_state import JobState, Phase
 from kfx.katib.metrics_remedy import explain_missing_metrics
 from kfx.katib.names import TRIAL_FINALIZER
 from kfx.katib.observation import is_available
+from kfx.kube.model import KubeObject, Unreadable
 from kfx.kube.resource import Resource
 from kfx.runtime.plan import Count, Create, Delete, Note, Plan
 
@@ -59,16 +60,34 @@ def plan_trial(seen: TrialSeen, now: str) -> Plan:
     A trial on its way out is released: whoever applies the plan has deleted its metrics before.
     """
     trial = seen.trial
-    guarded = TRIAL_FINALIZER in (trial.metadata.finalizers or ())
     if trial.metadata.deletion_timestamp is not None:
-        if not guarded:
-            return Plan()
-        left = (Note("Warning", "MetricsLeftBehind", seen.left_behind),) if seen.left_behind else ()
-        return Plan(release=(TRIAL_FINALIZER,), notes=left, counts=(_count(trial, "deleted"),))
+        return plan_release(trial, seen.left_behind)
+    guarded = TRIAL_FINALIZER in (trial.metadata.finalizers or ())
     plan = _plan_live(seen, now)
     if _is_first_status(trial, plan):
         plan = replace(plan, counts=(_count(trial, "created"), *plan.counts))
     return plan if guarded else replace(plan, add_finalizers=(TRIAL_FINALIZER,))
+
+
+def plan_release(trial: KubeObject, left_behind: str = "") -> Plan:
+    """Let a trial go, even one that cannot be read; ``left_behind`` tells what stays in the store."""
+    if TRIAL_FINALIZER not in (trial.metadata.finalizers or ()):
+        return Plan()
+    left = (Note("Warning", "MetricsLeftBehind", left_behind),) if left_behind else ()
+    return Plan(release=(TRIAL_FINALIZER,), notes=left, counts=(_count(trial, "deleted"),))
+
+
+def plan_unreadable(found: Unreadable, now: str) -> Plan:
+    """Say what is wrong with a trial that cannot be read: nothing is done for it until it is mended."""
+    conditions = found.status.conditions
+    if c.has_any(conditions, COMPLETED):
+        return Plan()
+    hold_up = HoldUp("TrialUnreadable", f"the Trial cannot be read: {found.problem}", "correct it")
+    said = say(conditions, hold_up, now)
+    if said == conditions and conditions:
+        return Plan()
+    status = msgspec.structs.replace(found.status, conditions=said) if conditions else None
+    return Plan(status=status, notes=(hold_up.note(),))
 
 
 def plan_held_up(trial: Trial, hold_up: HoldUp, now: str) -> Plan:
@@ -275,5 +294,5 @@ def _clean_up(seen: TrialSeen) -> Plan:
     return Plan(delete=(delete,), notes=(Note("Normal", "JobDeleted", f"Job {name} has been deleted"),))
 
 
-def _count(trial: Trial, step: str) -> Count:
+def _count(trial: KubeObject, step: str) -> Count:
     return Count(f"katib_trial_{step}_total", (("namespace", trial.metadata.namespace),))

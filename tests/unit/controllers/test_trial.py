@@ -15,7 +15,7 @@ from kfx.controllers.patience import Patience
 from kfx.controllers.pods import PodObserver
 from kfx.controllers.trial import TrialReconciler
 from kfx.kube.errors import ApiError, BadRequest, Forbidden, Invalid, NotFound, ServerError
-from kfx.kube.model import ObjectMeta
+from kfx.kube.model import ConditionsOnly, ObjectMeta, Unreadable, unreadable_kind
 from kfx.runtime.plan import Plan
 from kfx.runtime.reconcile import Result, StaleRead, TerminalError
 from kfx.store.errors import StoreError
@@ -278,3 +278,50 @@ class TestDeletion:
         with pytest.raises(StoreError):
             await bench.run()
         assert bench.plans.made == []
+
+
+def unreadable(*words: str, **metadata: Any) -> Unreadable:
+    """As the API server has it: ``retainRun: "yes"``."""
+    of = trial(*words)
+    meta = msgspec.structs.replace(of.metadata, **metadata)
+    return unreadable_kind(Trial.resource)(
+        metadata=meta,
+        status=ConditionsOnly(conditions=of.status.conditions),
+        problem="Expected `bool`, got `str` - at `$.spec.retainRun`",
+    )
+
+
+class TestUnreadable:
+    """A Trial that is not of its declared shape."""
+
+    async def test_it_goes_when_it_is_deleted(self) -> None:
+        bench = Bench(trial(*STARTED), job_document(), logs=[SCORE])
+        bench.trials.put_unreadable(unreadable(*STARTED, deletion_timestamp=NOW))
+        found = await bench.run()
+        assert found.release == ("clean-metrics-in-db",)
+        assert [count.metric for count in found.counts] == ["katib_trial_deleted_total"]
+        assert bench.logs.rows == {}
+
+    async def test_what_is_wrong_is_told_once_and_its_job_is_left_alone(self) -> None:
+        bench = Bench(trial(*STARTED), job_document("Complete"))
+        bench.trials.put_unreadable(unreadable(*STARTED))
+        found = await bench.run()
+        assert "TrialUnreadable: the Trial cannot be read: Expected `bool`" in (
+            found.status.conditions[-1].message
+        )
+        assert [note.reason for note in found.notes] == ["TrialUnreadable"]
+        assert (found.delete, found.create) == ((), ())
+        told = msgspec.structs.replace(unreadable(), status=found.status)
+        bench.trials.put_unreadable(told)
+        assert await bench.run() == Plan()
+
+    async def test_one_that_has_not_begun_is_told_by_an_event(self) -> None:
+        bench = Bench(None)
+        bench.trials.put_unreadable(unreadable())
+        found = await bench.run()
+        assert (found.status, [note.reason for note in found.notes]) == (None, ["TrialUnreadable"])
+
+    async def test_one_that_has_ended_is_left_alone(self) -> None:
+        bench = Bench(None)
+        bench.trials.put_unreadable(unreadable("Created", "Succeeded"))
+        assert await bench.run() == Plan()
