@@ -2,17 +2,23 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from kfx.apis.common import MetricLog
+from kfx.apis.experiment import Experiment
+from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
 from kfx.build import Wiring, utc_now
 from kfx.config import Config, load_config
 from kfx.kube.client import Client
 from kfx.kube.credentials import Credentials
+from kfx.kube.errors import AlreadyExists, NotFound
+from kfx.kube.resource import Resource
 from kfx.kube.transport import Transport
 from kfx.runtime.metrics import RuntimeMetrics
 from kfx.store.observations import ObservationStore
@@ -20,18 +26,47 @@ from tests.katib_objects import FAILURE, JOBS, SUCCESS
 from tests.serving import new_pair, write_pair
 
 NAMESPACE = "default"
+CRDS = Path(__file__).resolve().parents[2] / "config" / "crd" / "bases"
+DEFINITIONS = Resource(
+    "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
+)
+KATIB = (Experiment, Suggestion, Trial)
 
 
-def settings(folder: Path) -> Config:
-    """As the process is started, with short patience, a webhook port of its own and no other server."""
+async def install_crds(client: Client) -> None:
+    """Katib's three, served on return; those that are there stay."""
+    for path in sorted(CRDS.glob("*.yaml")):
+        with suppress(AlreadyExists):
+            await client.create(DEFINITIONS, yaml.safe_load(path.read_text()))
+    for kind in KATIB:
+        await served(client, kind.resource)
+
+
+async def served(client: Client, resource: Resource) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                await client.request("GET", resource.path(NAMESPACE))
+            except NotFound:
+                await asyncio.sleep(0.1)
+            else:
+                return
+
+
+def settings(folder: Path, *more: str) -> Config:
+    """As the process is started, with short patience, a webhook port of its own and no other server.
+
+    ``more`` flags win over these.
+    """
     flags = {
         "metrics-addr": "0", "healthz-addr": "0", "db-manager-addr": "0",
         "cert-dir": str(folder), "sqlite-path": str(folder / "observations.db"),
         "metrics-wait": "2s", "image-wait": "2s",
     }  # fmt: skip
     kinds = [f"--trial-resources={kind}" for kind in ("Job.v1.batch", "TFJob.v1.kubeflow.org")]
-    config = load_config([f"--{name}={value}" for name, value in flags.items()] + kinds, {})
-    return replace(config, webhook_port=0)
+    config = load_config([f"--{name}={value}" for name, value in flags.items()] + kinds + list(more), {})
+    stated = any(flag.startswith("--webhook-port=") for flag in more)
+    return config if stated else replace(config, webhook_port=0)
 
 
 class Platform:
@@ -112,7 +147,9 @@ def condition(document: dict[str, Any], kind: str) -> dict[str, Any] | None:
 
 
 @asynccontextmanager
-async def working(client: Client, credentials: Credentials, folder: Path) -> AsyncIterator[Platform]:
+async def working(
+    client: Client, credentials: Credentials, folder: Path, *flags: str
+) -> AsyncIterator[Platform]:
     """The process at work."""
     write_pair(folder, new_pair())
     stop = asyncio.Event()
@@ -121,7 +158,7 @@ async def working(client: Client, credentials: Credentials, folder: Path) -> Asy
         Transport.open(credentials) as transport,
         asyncio.TaskGroup() as group,
     ):
-        wiring = Wiring(settings(folder), credentials, transport, store)
+        wiring = Wiring(settings(folder, *flags), credentials, transport, store)
         group.create_task(wiring.manager().run(stop))
         try:
             yield Platform(client, store, wiring.metrics)
