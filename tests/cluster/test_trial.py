@@ -96,7 +96,7 @@ async def is_gone(platform: Platform, kind: Any, name: str) -> bool:
 
 
 async def test_kinds_come_and_go_while_the_process_runs(platform: Platform) -> None:
-    """12.3 row 1, D19, O1, O2: CRDs that are missing at the start are no error, and are found later."""
+    """12.3-1, D19, O1, O2: CRDs that are missing at the start are no error, and are found later."""
     client = platform.client
     for kind in ALL:
         await create(platform, kind.trial(kind.resource.kind.lower()))
@@ -120,6 +120,15 @@ async def test_kinds_come_and_go_while_the_process_runs(platform: Platform) -> N
     async with operating(client, platform.store, RUN):
         await until_word(platform, "run-2", "Succeeded", 120)
     await remove(client, *ALL)
+
+
+async def test_a_trial_that_is_gone_takes_no_status_and_is_no_error(platform: Platform) -> None:
+    """12.3-6: Katib's status update of an empty Trial fails; what is gone needs none."""
+    await create(platform, job_trial("brief"))
+    await platform.client.delete(Trial.resource, NAMESPACE, "brief")
+    await platform.until(lambda: is_gone(platform, Trial, "brief"))
+    await asyncio.sleep(0.5)
+    assert "ReconcileError" not in await events_about(platform, "brief")
 
 
 async def test_a_condition_that_never_holds_is_told_on_the_trial(platform: Platform) -> None:
@@ -244,7 +253,7 @@ async def test_a_namespace_goes_with_its_trials_in_every_state(platform: Platfor
 
 
 async def test_a_deleted_trial_is_succeeded_by_a_namesake_with_its_own_metrics(platform: Platform) -> None:
-    """12.3 row 2: on deletion the rows go. A late report of the first is not the second's."""
+    """12.3-2: on deletion the rows go. A late report of the first is not the second's."""
     await create(platform, job_trial("twice"))
     await until_word(platform, "twice", "Running")
     await platform.client.delete(Trial.resource, NAMESPACE, "twice")

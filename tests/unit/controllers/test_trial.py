@@ -4,7 +4,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kfx.apis.common import MetricLog
+from kfx.apis.common import CollectorSpec, MetricLog, MetricsCollectorSpec, Observation
 from kfx.apis.core import ContainerState, ContainerStateWaiting, ContainerStatus, Pod, PodStatus
 from kfx.apis.trial import Trial
 from kfx.controllers.event_reader import EventReader
@@ -84,17 +84,54 @@ async def test_a_job_that_vanished_is_made_again_after_a_look_at_the_server() ->
     assert bench.live.reads == 2
 
 
+def log(value: str, at: str = NOW) -> MetricLog:
+    return MetricLog(time_stamp=at, name="loss", value=value)
+
+
+ZERO = "0001-01-01T00:00:00Z"
+
+
 @pytest.mark.parametrize(
-    ("words", "logs", "state"),
+    ("words", "logs", "state", "seen"),
     [
-        (("SuccessCriteriaMet", "Complete"), [SCORE], "Succeeded"),
-        (("FailureTarget", "Failed"), [SCORE], "Failed"),
-        (("Complete",), [MetricLog(time_stamp=NOW, name="loss", value="unavailable")], "MetricsUnavailable"),
+        pytest.param(("FailureTarget", "Failed"), [SCORE], "Failed", None, id="12.3-2"),
+        pytest.param(
+            ("SuccessCriteriaMet", "Complete"),
+            [log("0.99", "2019-12-02T14:47:38Z"), log("0.11", "2019-12-02T14:50:38Z")],
+            "Succeeded",
+            observed("0.11", low="0.11", high="0.99"),
+            id="12.3-3",
+        ),
+        pytest.param(
+            ("Complete",),
+            [log("unavailable", ZERO)],
+            "MetricsUnavailable",
+            observed("unavailable"),
+            id="12.3-4",
+        ),
     ],
 )
-async def test_the_jobs_end_is_the_trials(words: tuple[str, ...], logs: list[MetricLog], state: str) -> None:
+async def test_the_jobs_end_is_the_trials(
+    words: tuple[str, ...], logs: list[MetricLog], state: str, seen: Observation | None
+) -> None:
     found = await Bench(trial(*STARTED), job_document(*words), logs=logs).run()
     assert said(found.status.conditions) == ["Created", "-Running", state]
+    assert found.status.observation == seen
+
+
+async def test_training_that_pushes_nothing_ends_once_that_could_be_reported() -> None:
+    """12.3-5: the first report fails and is tried again."""
+    push = MetricsCollectorSpec(collector=CollectorSpec(kind="Push"))
+    bench = Bench(trial(*STARTED, metrics_collector=push), job_document("Complete"))
+    bench.logs.away = True
+    with pytest.raises(StoreError):
+        await bench.run()
+    bench.logs.away = False
+    found = await bench.run()
+    assert said(found.status.conditions)[-1] == "MetricsUnavailable"
+    assert found.status.observation == observed("unavailable")
+    (line,) = bench.logs.rows[KEY.name, KEY.namespace]
+    assert (line.time_stamp, line.value) == (ZERO, "unavailable")
 
 
 async def test_the_observation_is_what_the_store_has() -> None:
@@ -267,10 +304,16 @@ class TestDeletion:
     """The trial is on its way out."""
 
     async def test_its_rows_go_before_its_finalizer(self) -> None:
+        """12.3-2, its second half."""
         bench = Bench(trial(*STARTED, deleting=True), job_document(), logs=[SCORE])
         found = await bench.run()
         assert found.release == ("clean-metrics-in-db",)
         assert bench.logs.rows == {}
+
+    async def test_no_job_is_made_for_a_trial_without_finalizer_that_is_kept_by_others(self) -> None:
+        """D18."""
+        bench = Bench(trial("Created", deleting=True, finalizers=("foregroundDeletion",)))
+        assert await bench.run() == Plan()
 
     async def test_without_the_store_the_finalizer_stays(self) -> None:
         bench = Bench(trial(*STARTED, deleting=True), logs=[SCORE])

@@ -32,6 +32,7 @@ def test_minimum_maximum_and_latest_of_two_values() -> None:
 
 
 def test_metrics_come_in_the_order_of_their_strategies_each_by_its_own_times() -> None:
+    """12.3-7."""
     logs = [
         log("0.62", name="accuracy"),
         log("0.7", name="accuracy"),
@@ -80,7 +81,7 @@ def test_the_latest_is_by_time_and_the_later_line_of_equal_times(
     ["2020-08-10T14:47:38", "2020-08-10", "", "1597049258", "2020-13-10T14:47:38Z", "2020-08-10 14:47:38Z"],
 )
 def test_a_line_of_a_bad_time_is_left_out_and_that_is_told(at: str) -> None:
-    """12.3, last row, and 2.7: Katib does without all lines then."""
+    """12.3-8 and 2.7: Katib does without all lines then."""
     found = observation.observe([log("1"), log("0", at)], objective())
     assert found.observation == observed("1")
     assert found.unusable.startswith("1 of 2 values are left out, since their times are not RFC 3339")
