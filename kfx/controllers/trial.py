@@ -33,6 +33,7 @@ from kfx.runtime.reconcile import Request, Result, TerminalError
 from kfx.runtime.store import Lister
 from kfx.runtime.writer import Writer
 
+LONGEST_WAIT = 60.0  # seconds between two tries: a store that is back, or a quota with room, is noticed soon
 LOOK_AGAIN = 30.0  # seconds until a job is tried again whose kind is not served, or whose name is taken
 
 

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,11 +14,13 @@ from kfx.controllers.jobs import JobLister
 from kfx.controllers.metrics import MetricsObserver
 from kfx.controllers.patience import Patience
 from kfx.controllers.pods import PodObserver
-from kfx.controllers.trial import TrialReconciler
+from kfx.controllers.trial import LONGEST_WAIT, TrialReconciler
 from kfx.kube.errors import ApiError, BadRequest, Forbidden, Invalid, NotFound, ServerError
 from kfx.kube.model import ConditionsOnly, ObjectMeta, Unreadable, unreadable_kind
+from kfx.runtime.controller import Controller
 from kfx.runtime.plan import Plan
-from kfx.runtime.reconcile import Result, StaleRead, TerminalError
+from kfx.runtime.ratelimit import ExponentialBackoff
+from kfx.runtime.reconcile import Request, Result, StaleRead, TerminalError
 from kfx.store.errors import StoreError
 from tests.katib_objects import JOBS, NOW, as_unstructured, job_document, observed, said, trial
 from tests.unit.controllers.parts import KEY, Events, Live, Logs, Notes, Plans, Seconds, pods_of, store_of
@@ -247,6 +250,21 @@ async def test_the_job_of_a_namesake_is_waited_out_and_then_told() -> None:
     bench.clock.now += 60
     assert await bench.reconciler.reconcile(KEY) == Result(30)
     assert "see which of its finalizers keeps it" in bench.plans.last.status.conditions[-1].message
+
+
+async def test_a_store_that_was_away_for_ten_minutes_is_noticed_within_one() -> None:
+    bench = Bench(trial(*STARTED), job_document("Complete"))
+    bench.logs.away = True
+    limiter = ExponentialBackoff[Request](cap=LONGEST_WAIT)
+    controller = Controller("trials", bench.reconciler, limiter=limiter)
+    controller.queue.add(KEY)
+    async with controller.running():
+        await asyncio.sleep(600)
+        assert bench.plans.made == []
+        bench.logs.away = False
+        await bench.logs.report(KEY.name, [SCORE], KEY.namespace)
+        await asyncio.sleep(60)
+    assert said(bench.plans.last.status.conditions)[-1] == "Succeeded"
 
 
 class TestRefusedJob:
