@@ -19,7 +19,7 @@ OPERATOR = 'status.conditions.#(type=="Succeeded")#|#(status=="True")#'
 FAILED = 'status.conditions.#(type=="Failed")#|#(status=="True")#'
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class JobKind:
     """One kind: ``flag`` as in ``--trial-resources``, its conditions, and the status of one that is done."""
 

@@ -95,30 +95,30 @@ async def is_gone(platform: Platform, kind: Any, name: str) -> bool:
     return False
 
 
-async def test_kinds_come_and_go_while_the_process_runs(platform: Platform) -> None:
+async def test_kinds_come_and_go_while_the_process_runs(
+    client: Client, credentials: Credentials, tmp_path: Path
+) -> None:
     """12.3-1, D19, O1, O2: CRDs that are missing at the start are no error, and are found later."""
-    client = platform.client
-    for kind in ALL:
-        await create(platform, kind.trial(kind.resource.kind.lower()))
-    for kind in ALL:
-        message = await until_says(platform, kind.resource.kind.lower(), "KindNotServed")
-        assert f"install the CRD {kind.resource}" in message
-    await install(client, *ALL)
-    async with operating(client, platform.store, *ALL):
-        for kind in ALL:
-            found = await until_word(platform, kind.resource.kind.lower(), "Succeeded", 120)
-            assert words(found) == ["Created", "-Running", "Succeeded"]
-            assert found["status"]["observation"]["metrics"][0]["min"] == "0.25"
-            assert found["status"]["conditions"][0]["message"] == "Trial is created"
-            await platform.until(lambda k=kind: is_gone(platform, k.resource, k.resource.kind.lower()))
-    await create(platform, RUN.trial("run-2"))
-    await until_word(platform, "run-2", "Running")
-    await remove(client, RUN)
-    message = await until_says(platform, "run-2", "KindNotServed", 120)
-    assert message.startswith("Trial is running. ")
+    names = {kind: kind.resource.kind.lower() for kind in ALL}
     await install(client, RUN)
-    async with operating(client, platform.store, RUN):
-        await until_word(platform, "run-2", "Succeeded", 120)
+    async with working(client, credentials, tmp_path, *KINDS) as platform:
+        await create(platform, RUN.trial("run"))
+        await until_word(platform, "run", "Running")
+        await remove(client, RUN)
+        assert (await until_says(platform, "run", "KindNotServed", 60)).startswith("Trial is running. ")
+        for kind in names.keys() - {RUN}:
+            await create(platform, kind.trial(names[kind]))
+        for kind, name in names.items():
+            assert f"install the CRD {kind.resource}" in await until_says(platform, name, "KindNotServed")
+        await install(client, *ALL)
+        async with operating(client, platform.store, *ALL):
+            for kind, name in names.items():
+                found = await until_word(platform, name, "Succeeded", 120)
+                assert words(found) == ["Created", "-Running", "Succeeded"]
+                assert found["status"]["observation"]["metrics"][0]["min"] == "0.25"
+                plain = [c["message"] for c in found["status"]["conditions"][:2]]
+                assert plain == ["Trial is created", "Trial is running"]
+                await platform.until(lambda k=kind, n=name: is_gone(platform, k.resource, n))
     await remove(client, *ALL)
 
 
@@ -184,23 +184,43 @@ async def test_a_pod_that_waits_for_a_secret_is_told_with_the_kubelets_words(pla
     await platform.until(settled)
 
 
-async def test_a_quota_that_has_no_room_for_jobs_is_told_and_outlived(platform: Platform) -> None:
-    """O9."""
-    client = platform.client
-    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}}
-    quota["spec"] = {"hard": {"count/jobs.batch": "0"}}  # type: ignore[assignment]
-    await client.create(QUOTAS, quota, namespace=NAMESPACE)
+async def limit(platform: Platform, what: str) -> None:
+    """From now on there is no room for any of these in the namespace."""
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "none"},
+        "spec": {"hard": {what: "0"}},
+    }
+    await platform.client.create(QUOTAS, quota, namespace=NAMESPACE)
 
     async def in_force() -> Any:
         return (await platform.read(QUOTAS, "none")).get("status", {}).get("hard")
 
     await platform.until(in_force)
+
+
+async def test_a_quota_that_has_no_room_for_jobs_is_told_and_outlived(platform: Platform) -> None:
+    """O9."""
+    await limit(platform, "count/jobs.batch")
     await create(platform, job_trial("crowded"))
     message = await until_says(platform, "crowded", "JobForbidden")
     assert "exceeded quota: none" in message
-    await client.delete(QUOTAS, NAMESPACE, "none")
+    await platform.client.delete(QUOTAS, NAMESPACE, "none")
     found = await until_word(platform, "crowded", "Running", 60)
     assert [c["message"] for c in found["status"]["conditions"]] == ["Trial is created", "Trial is running"]
+
+
+async def test_a_job_whose_pods_are_refused_tells_why_on_the_trial(platform: Platform) -> None:
+    """By a quota here; by the pod webhook where primaryContainerName is wrong."""
+    await limit(platform, "pods")
+    trial = job_trial("podless")
+    del trial["spec"]["runSpec"]["spec"]["managedBy"]
+    await create(platform, trial)
+    message = await until_says(platform, "podless", "PodMissing")
+    assert 'pods "podless-' in message
+    assert "exceeded quota: none" in message
+    await platform.client.delete(QUOTAS, NAMESPACE, "none")
 
 
 async def test_a_trial_that_does_not_decode_is_told_and_can_be_deleted(platform: Platform) -> None:
