@@ -28,7 +28,7 @@ from kfx.controllers.pods import PodObserver
 from kfx.controllers.prepare import Preparer
 from kfx.controllers.suggestion import SuggestionReconciler
 from kfx.controllers.templates import TemplateReader
-from kfx.controllers.trial import LONGEST_WAIT, TrialReconciler
+from kfx.controllers.trial import TrialReconciler, trial_limiter
 from kfx.katib.injection import InjectionSettings
 from kfx.katib.katib_config import CONFIG_MAP, KatibConfigError, RuntimeConfig
 from kfx.katib.validation import ValidationContext
@@ -52,8 +52,7 @@ from kfx.runtime.loop_lag import LoopLag
 from kfx.runtime.manager import Manager, Server
 from kfx.runtime.metrics import RuntimeMetrics
 from kfx.runtime.pki import CertificateError
-from kfx.runtime.ratelimit import ExponentialBackoff, RateLimiter
-from kfx.runtime.reconcile import Reconciler, Request
+from kfx.runtime.reconcile import Reconciler
 from kfx.runtime.store import Lister
 from kfx.runtime.writer import Writer
 from kfx.services.db_manager import DBManager
@@ -225,8 +224,8 @@ class Wiring:
             patience=Patience(time.monotonic, self._config.image_wait),
             now=utc_now,
         )
-        limiter = ExponentialBackoff[Request](cap=LONGEST_WAIT)
-        return self._controller(TRIAL, reconciler, self._trials, recorder, limiter=limiter)
+        report = FailureReporter(self._trials, recorder)
+        return Controller(TRIAL, reconciler, limiter=trial_limiter(), metrics=self.metrics, report=report)
 
     def _controller(
         self,
@@ -236,10 +235,9 @@ class Wiring:
         recorder: EventRecorder,
         *,
         prefix: str = PREFIX,
-        limiter: RateLimiter[Request] | None = None,
     ) -> Controller:
         report = FailureReporter(objects, recorder, prefix=prefix)
-        return Controller(name, reconciler, limiter=limiter, metrics=self.metrics, report=report)
+        return Controller(name, reconciler, metrics=self.metrics, report=report)
 
     def _recording(self, component: str) -> tuple[EventRecorder, Writer]:
         recorder = self._recorder(component)

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
-from kfx.controllers.refusals import is_namespace_ending
-from kfx.kube.errors import ApiError, TransportError
+from kfx.kube.errors import ApiError, Forbidden, TransportError
 from kfx.kube.model import KubeObject
 from kfx.runtime.controller import COME_AGAIN, OutOfTime, leaves
 from kfx.runtime.plan import Note
@@ -52,3 +51,11 @@ def _speak(error: Exception) -> Iterator[str]:
         if isinstance(cause, _PASSING) or is_namespace_ending(cause):
             continue
         yield str(cause) if isinstance(cause, _SPOKEN) else f"unforeseen {type(cause).__name__}, see the log"
+
+
+def is_namespace_ending(error: BaseException) -> bool:
+    """Whether nothing is made in the namespace any more. (Admission plugin NamespaceLifecycle.)"""
+    if not isinstance(error, ApiError):
+        return False
+    gone = error.status == 404 and error.message.startswith('namespaces "')
+    return gone or (isinstance(error, Forbidden) and "because it is being terminated" in error.message)

@@ -15,13 +15,6 @@ def is_of_creation(plan: Plan, error: ApiError) -> bool:
     return bool(plan.create) and error.method == "POST"
 
 
-def is_namespace_ending(error: BaseException) -> bool:
-    """Whether nothing is made in the namespace any more. (Admission plugin NamespaceLifecycle.)"""
-    if isinstance(error, NotFound):
-        return error.message.startswith('namespaces "')
-    return isinstance(error, Forbidden) and "because it is being terminated" in error.message
-
-
 def judge(resource: Resource, error: ApiError) -> JobState | HoldUp | None:
     """The trial's end where the job can never be made, else what is in its way; ``None`` for neither."""
     match error:

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from kfx.apis.trial import Trial
-from kfx.controllers.failures import PREFIX, REASON, Recorder
+from kfx.controllers.failures import PREFIX, REASON, Recorder, is_namespace_ending
 from kfx.controllers.job_finder import FoundJob, JobFinder, NameHeld
 from kfx.controllers.jobs import not_followed
 from kfx.controllers.metrics import MetricsObserver
 from kfx.controllers.patience import Patience
 from kfx.controllers.pods import PodObserver
-from kfx.controllers.refusals import is_namespace_ending, is_of_creation, judge, name_taken
+from kfx.controllers.refusals import is_of_creation, judge, name_taken
 from kfx.katib import conditions as c
 from kfx.katib.gjson_path import ExpressionError
 from kfx.katib.hold_up import HoldUp, is_said
@@ -29,12 +29,18 @@ from kfx.katib.trial import (
 from kfx.kube.errors import ApiError, Forbidden
 from kfx.kube.model import Unreadable
 from kfx.runtime.plan import Note, Plan
+from kfx.runtime.ratelimit import ExponentialBackoff, RateLimiter
 from kfx.runtime.reconcile import Request, Result, TerminalError
 from kfx.runtime.store import Lister
 from kfx.runtime.writer import Writer
 
 LONGEST_WAIT = 60.0  # seconds between two tries: a store that is back, or a quota with room, is noticed soon
 LOOK_AGAIN = 30.0  # seconds until a job is tried again whose kind is not served, or whose name is taken
+
+
+def trial_limiter() -> RateLimiter[Request]:
+    """How long a trial waits between tries that fail."""
+    return ExponentialBackoff(cap=LONGEST_WAIT)
 
 
 class TrialReconciler:

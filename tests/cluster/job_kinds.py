@@ -13,7 +13,8 @@ from kfx.kube.client import Client
 from kfx.kube.errors import Conflict, NotFound
 from kfx.kube.resource import Resource
 from kfx.store.observations import ObservationStore
-from tests.cluster.katib import DEFINITIONS, NAMESPACE, served
+from tests.cluster.crds import DEFINITIONS, served
+from tests.cluster.katib import NAMESPACE
 
 OPERATOR = 'status.conditions.#(type=="Succeeded")#|#(status=="True")#'
 FAILED = 'status.conditions.#(type=="Failed")#|#(status=="True")#'

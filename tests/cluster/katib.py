@@ -2,23 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from kfx.apis.common import MetricLog
-from kfx.apis.experiment import Experiment
-from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
 from kfx.build import Wiring, utc_now
 from kfx.config import Config, load_config
 from kfx.kube.client import Client
 from kfx.kube.credentials import Credentials
-from kfx.kube.errors import AlreadyExists, NotFound
-from kfx.kube.resource import Resource
 from kfx.kube.transport import Transport
 from kfx.runtime.metrics import RuntimeMetrics
 from kfx.store.observations import ObservationStore
@@ -26,31 +20,6 @@ from tests.katib_objects import FAILURE, JOBS, SUCCESS
 from tests.serving import new_pair, write_pair
 
 NAMESPACE = "default"
-CRDS = Path(__file__).resolve().parents[2] / "config" / "crd" / "bases"
-DEFINITIONS = Resource(
-    "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
-)
-KATIB = (Experiment, Suggestion, Trial)
-
-
-async def install_crds(client: Client) -> None:
-    """Katib's three, served on return; those that are there stay."""
-    for path in sorted(CRDS.glob("*.yaml")):
-        with suppress(AlreadyExists):
-            await client.create(DEFINITIONS, yaml.safe_load(path.read_text()))
-    for kind in KATIB:
-        await served(client, kind.resource)
-
-
-async def served(client: Client, resource: Resource) -> None:
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                await client.request("GET", resource.path(NAMESPACE))
-            except NotFound:
-                await asyncio.sleep(0.1)
-            else:
-                return
 
 
 def settings(folder: Path, *more: str) -> Config:

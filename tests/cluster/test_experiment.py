@@ -21,15 +21,8 @@ from kfx.build import utc_now
 from kfx.kube.client import Client
 from kfx.kube.credentials import Credentials, load_credentials
 from kfx.runtime.events import EVENTS
-from tests.cluster.katib import (
-    NAMESPACE,
-    Platform,
-    condition,
-    install_crds,
-    manifest,
-    words,
-    working,
-)
+from tests.cluster.crds import install_crds
+from tests.cluster.katib import NAMESPACE, Platform, condition, manifest, words, working
 from tests.katib_objects import FAILURE, JOBS, SUCCESS
 
 pytestmark = [pytest.mark.cluster, pytest.mark.real_time, pytest.mark.timeout(900)]

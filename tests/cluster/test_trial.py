@@ -17,8 +17,9 @@ from kfx.kube.credentials import Credentials, load_credentials
 from kfx.kube.errors import NotFound
 from kfx.kube.resource import Resource
 from kfx.runtime.events import EVENTS
+from tests.cluster.crds import install_crds
 from tests.cluster.job_kinds import ALL, RUN, JobKind, install, operating, remove
-from tests.cluster.katib import NAMESPACE, Platform, condition, install_crds, words, working
+from tests.cluster.katib import NAMESPACE, Platform, condition, words, working
 from tests.katib_objects import FAILURE, JOBS, SUCCESS
 
 pytestmark = [pytest.mark.cluster, pytest.mark.real_time, pytest.mark.timeout(900)]

@@ -3,12 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from kfx.apis.common import MetricLog
 from kfx.controllers.indexes import POD_INDEXERS, TRIAL_INDEXERS
-from kfx.kube.errors import ApiError, NotFound
-from kfx.kube.listwatch import Page
+from kfx.kube.errors import NotFound
 from kfx.kube.model import KubeObject
 from kfx.kube.resource import Resource
 from kfx.runtime.plan import Note, Plan
@@ -91,26 +88,6 @@ class Live:
         if key not in found:
             raise NotFound("not there", status=404, reason="NotFound", method="GET", path="/")
         return found[key]
-
-
-class Events:
-    """Events by the uid of their object, each ``(time, message)``; may refuse as the API server would."""
-
-    def __init__(self, *told: tuple[str, str], about: str = "", refusal: ApiError | None = None) -> None:
-        self.told, self.about, self.refusal = told, about, refusal
-        self.asked: list[str] = []
-
-    async def list_page(
-        self, resource: Resource, *, namespace: str = "", field_selector: str = "", limit: int = 500
-    ) -> Page:
-        self.asked.append(field_selector)
-        if self.refusal:
-            raise self.refusal
-        assert (resource.kind, namespace) == ("Event", KEY.namespace)
-        uid = field_selector.removeprefix("involvedObject.uid=").removesuffix(",type=Warning")
-        found = self.told if uid == self.about else ()
-        items = [msgspec.json.encode({"lastTimestamp": at, "message": text}) for at, text in found]
-        return Page("1", "", items[:limit])
 
 
 class Logs:

@@ -3,7 +3,7 @@ import pytest
 from kfx.controllers.event_reader import LONGEST, EventReader
 from kfx.katib.hold_up import HoldUp
 from kfx.kube.errors import Forbidden
-from tests.unit.controllers.parts import Events
+from tests.unit.controllers.listed_events import Events
 
 STUCK = HoldUp("PodNotStarting", "pod p has not started", "mend it", about="p-uid")
 

@@ -1,7 +1,7 @@
 import pytest
 
-from kfx.controllers.failures import FailureReporter
-from kfx.kube.errors import Conflict, Forbidden, Invalid, TransportError
+from kfx.controllers.failures import FailureReporter, is_namespace_ending
+from kfx.kube.errors import Conflict, Forbidden, Invalid, NotFound, TransportError
 from kfx.runtime.plan import Note
 from kfx.runtime.reconcile import Request, StaleRead, TerminalError
 from kfx.store.errors import StoreError
@@ -57,3 +57,21 @@ def test_the_suggestions_failures_stand_without_a_prefix() -> None:
 
 def test_nobody_is_told_of_an_object_that_is_gone() -> None:
     assert told(TerminalError("x"), Request("ns", "gone")) == []
+
+
+TERMINATING = "unable to create new content in namespace x because it is being terminated"
+
+
+@pytest.mark.parametrize(
+    ("error", "yes"),
+    [
+        (Forbidden(TERMINATING, status=403), True),
+        (NotFound('namespaces "x" not found', status=404), True),
+        (Forbidden("exceeded quota", status=403), False),
+        (NotFound("the server could not find the requested resource", status=404), False),
+        (ValueError(TERMINATING), False),
+    ],
+)
+def test_a_namespace_that_goes_is_told_from_other_refusals(error: Exception, yes: bool) -> None:
+    """O4."""
+    assert is_namespace_ending(error) is yes

@@ -11,7 +11,8 @@ from kfx.katib.trial import JobSeen, TrialSeen
 from kfx.kube.model import Condition, ObjectMeta
 from kfx.runtime.store import Store
 from tests.katib_objects import JOBS, NOW, trial
-from tests.unit.controllers.parts import KEY, Events, Seconds, pods_of
+from tests.unit.controllers.listed_events import Events
+from tests.unit.controllers.parts import KEY, Seconds, pods_of
 
 SEEN = TrialSeen(
     trial=trial("Created", "Running"),

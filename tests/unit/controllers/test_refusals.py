@@ -1,6 +1,6 @@
 import pytest
 
-from kfx.controllers.refusals import is_namespace_ending, is_of_creation, judge, name_taken
+from kfx.controllers.refusals import is_of_creation, judge, name_taken
 from kfx.katib.hold_up import HoldUp
 from kfx.katib.job_state import JobState, Phase
 from kfx.kube.errors import ApiError, BadRequest, Forbidden, Invalid, NotFound, ServerError
@@ -45,27 +45,6 @@ def test_what_may_pass_is_in_the_way(error: ApiError, reason: str, text: str) ->
 
 def test_an_error_of_the_server_is_neither() -> None:
     assert judge(JOBS, refused(ServerError, status=500)) is None
-
-
-@pytest.mark.parametrize(
-    ("error", "yes"),
-    [
-        (
-            refused(
-                Forbidden,
-                "unable to create new content in namespace x because it is being terminated",
-                403,
-            ),
-            True,
-        ),
-        (refused(NotFound, 'namespaces "x" not found', 404), True),
-        (refused(Forbidden, "exceeded quota", 403), False),
-        (refused(NotFound, "the server could not find the requested resource", 404), False),
-        (ValueError("because it is being terminated"), False),
-    ],
-)
-def test_a_namespace_that_goes_is_told_from_other_refusals(error: Exception, yes: bool) -> None:
-    assert is_namespace_ending(error) is yes
 
 
 def test_a_name_that_is_taken_keeps_object_and_remedy() -> None:

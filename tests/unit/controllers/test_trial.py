@@ -14,16 +14,16 @@ from kfx.controllers.jobs import JobLister
 from kfx.controllers.metrics import MetricsObserver
 from kfx.controllers.patience import Patience
 from kfx.controllers.pods import PodObserver
-from kfx.controllers.trial import LONGEST_WAIT, TrialReconciler
+from kfx.controllers.trial import TrialReconciler, trial_limiter
 from kfx.kube.errors import ApiError, BadRequest, Forbidden, Invalid, NotFound, ServerError
 from kfx.kube.model import ConditionsOnly, ObjectMeta, Unreadable, unreadable_kind
 from kfx.runtime.controller import Controller
 from kfx.runtime.plan import Plan
-from kfx.runtime.ratelimit import ExponentialBackoff
-from kfx.runtime.reconcile import Request, Result, StaleRead, TerminalError
+from kfx.runtime.reconcile import Result, StaleRead, TerminalError
 from kfx.store.errors import StoreError
 from tests.katib_objects import JOBS, NOW, as_unstructured, job_document, observed, said, trial
-from tests.unit.controllers.parts import KEY, Events, Live, Logs, Notes, Plans, Seconds, pods_of, store_of
+from tests.unit.controllers.listed_events import Events
+from tests.unit.controllers.parts import KEY, Live, Logs, Notes, Plans, Seconds, pods_of, store_of
 
 STARTED = ("Created", "Running")
 SCORE = MetricLog(time_stamp=NOW, name="loss", value="0.1")
@@ -255,8 +255,7 @@ async def test_the_job_of_a_namesake_is_waited_out_and_then_told() -> None:
 async def test_a_store_that_was_away_for_ten_minutes_is_noticed_within_one() -> None:
     bench = Bench(trial(*STARTED), job_document("Complete"))
     bench.logs.away = True
-    limiter = ExponentialBackoff[Request](cap=LONGEST_WAIT)
-    controller = Controller("trials", bench.reconciler, limiter=limiter)
+    controller = Controller("trials", bench.reconciler, limiter=trial_limiter())
     controller.queue.add(KEY)
     async with controller.running():
         await asyncio.sleep(600)
