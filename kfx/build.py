@@ -52,7 +52,8 @@ from kfx.runtime.loop_lag import LoopLag
 from kfx.runtime.manager import Manager, Server
 from kfx.runtime.metrics import RuntimeMetrics
 from kfx.runtime.pki import CertificateError
-from kfx.runtime.reconcile import Reconciler
+from kfx.runtime.ratelimit import RateLimiter
+from kfx.runtime.reconcile import Reconciler, Request
 from kfx.runtime.store import Lister
 from kfx.runtime.writer import Writer
 from kfx.services.db_manager import DBManager
@@ -224,8 +225,7 @@ class Wiring:
             patience=Patience(time.monotonic, self._config.image_wait),
             now=utc_now,
         )
-        report = FailureReporter(self._trials, recorder)
-        return Controller(TRIAL, reconciler, limiter=trial_limiter(), metrics=self.metrics, report=report)
+        return self._controller(TRIAL, reconciler, self._trials, recorder, limiter=trial_limiter())
 
     def _controller(
         self,
@@ -235,9 +235,10 @@ class Wiring:
         recorder: EventRecorder,
         *,
         prefix: str = PREFIX,
+        limiter: RateLimiter[Request] | None = None,
     ) -> Controller:
         report = FailureReporter(objects, recorder, prefix=prefix)
-        return Controller(name, reconciler, metrics=self.metrics, report=report)
+        return Controller(name, reconciler, limiter=limiter, metrics=self.metrics, report=report)
 
     def _recording(self, component: str) -> tuple[EventRecorder, Writer]:
         recorder = self._recorder(component)

@@ -9,6 +9,7 @@ from kfx.katib.hold_up import HoldUp, say
 from kfx.katib.job_state import JobState, Phase
 from kfx.katib.trial import JobSeen, TrialSeen
 from kfx.kube.model import Condition, ObjectMeta
+from kfx.runtime.reconcile import Request
 from kfx.runtime.store import Store
 from tests.katib_objects import JOBS, NOW, trial
 from tests.unit.controllers.listed_events import Events
@@ -79,7 +80,7 @@ async def test_trouble_of_a_pod_that_is_gone_is_not_held_against_the_next() -> N
     observer = observing(pods, clock)
     await observer.look(SEEN)
     clock.now += 59
-    pods.drop(KEY._replace(name="p"))
+    pods.drop(Request(KEY.namespace, "p"))
     await observer.look(SEEN)
     pods.put(waiting("ErrImagePull"))
     clock.now += 59
@@ -111,7 +112,7 @@ async def test_a_job_that_gets_no_pod_is_told_in_time_with_the_way_to_find_out()
     assert found.state == SEEN.state, "a quota may make room yet"
     pods.put(Pod(metadata=META))
     assert await observer.look(SEEN) == SEEN
-    pods.drop(KEY._replace(name="p"))
+    pods.drop(Request(KEY.namespace, "p"))
     assert (await observer.look(SEEN)).look_again == 60
 
 
