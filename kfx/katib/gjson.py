@@ -12,7 +12,7 @@ their length, nesting and work are bounded, so that a hostile one is refused in 
 import math
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from kfx.katib.floats import parse_float
 from kfx.katib.gjson_path import (
@@ -27,6 +27,8 @@ from kfx.katib.gjson_path import (
     split_pipe,
 )
 from kfx.katib.wildcard import compile_wildcard
+
+T = TypeVar("T")
 
 LONGEST: Final = 4096  # characters of an expression
 DEEPEST: Final = 64  # nested steps
@@ -58,6 +60,10 @@ def get(document: Any, path: str) -> Any:
     return _Search().get(document, path)
 
 
+_Found = tuple[Any, str | None]
+"""What was found, and the path behind the pipe, which is followed once all before it has been."""
+
+
 class _Search:
     """One evaluation, with the work it has done."""
 
@@ -69,11 +75,7 @@ class _Search:
         """The whole grammar."""
         return self._deeper(self._get, value, path)
 
-    def _within(self, value: Any, path: str) -> Any:
-        """Keys and indexes only: behind a plain dot there is no modifier and no multipath."""
-        return self._deeper(self._read_members, value, path)
-
-    def _deeper(self, step: Callable[[Any, str], Any], value: Any, path: str) -> Any:
+    def _deeper(self, step: Callable[[Any, str], T], value: Any, path: str) -> T:
         self._charge(_STEP + len(path) // _CHARACTERS)
         self._depth += 1
         if self._depth > DEEPEST:
@@ -92,15 +94,18 @@ class _Search:
             found = self._select(value, selected.names, selected.paths)
             return self.get(found, selected.rest) if selected.more else found
         if path.startswith(".."):
-            return self._in_array([] if value is MISSING else [value], path[2:])
-        return self._read_members(value, path)
+            found, pipe = self._in_array([] if value is MISSING else [value], path[2:])
+        else:
+            found, pipe = self._read_members(value, path)
+        return found if pipe is None else self.get(found, pipe)
 
-    def _read_members(self, value: Any, path: str) -> Any:
+    def _read_members(self, value: Any, path: str) -> _Found:
+        """Keys and indexes only: behind a plain dot there is no modifier and no multipath."""
         if isinstance(value, Mapping):
             return self._in_object(value, path)
         if isinstance(value, list):
             return self._in_array(value, path)
-        return MISSING  # no members, and so no pipe either
+        return MISSING, None  # no members, and so no pipe either
 
     def _select(self, value: Any, names: tuple[str, ...] | None, paths: tuple[str, ...]) -> Any:
         found = [self.get(value, path) for path in paths]
@@ -108,41 +113,43 @@ class _Search:
             return [v for v in found if v is not MISSING]
         return {name: v for name, v in zip(names, found, strict=True) if v is not MISSING}
 
-    def _in_object(self, value: Mapping[str, Any], path: str) -> Any:
+    def _in_object(self, value: Mapping[str, Any], path: str) -> _Found:
         part = object_part(path)
-        found = self._member(value, part)
-        if part.piped:
-            return self.get(found, part.rest)
-        return found
+        found, pipe = self._member(value, part)
+        return found, part.rest if part.piped else pipe
 
-    def _member(self, value: Mapping[str, Any], part: ObjectPart) -> Any:
+    def _member(self, value: Mapping[str, Any], part: ObjectPart) -> _Found:
+        """A wildcard stands for the first member in which the rest of the path, up to its pipe, leads on."""
         if not part.wild:
             return self._onward(value.get(part.key, MISSING), part)
+        pipe = None
         pattern = compile_wildcard(part.key)
         for key, member in value.items():
             self._charge(pattern.cost(key))
             if pattern.matches(key):
-                found = self._onward(member, part)
+                found, pipe = self._onward(member, part)
                 if found is not MISSING:
-                    return found
-        return MISSING
+                    return found, pipe
+        return MISSING, pipe
 
-    def _onward(self, member: Any, part: ObjectPart) -> Any:
-        return self._within(member, part.rest) if part.more and member is not MISSING else member
+    def _onward(self, member: Any, part: ObjectPart | ArrayPart) -> _Found:
+        if part.more and member is not MISSING:
+            return self._deeper(self._read_members, member, part.rest)
+        return member, None
 
-    def _in_array(self, value: list[Any], path: str) -> Any:
+    def _in_array(self, value: list[Any], path: str) -> _Found:
         part = array_part(path)
         if part.each:
-            return self._each(value, part.rest)
+            return self._each(value, part.rest), None
+        pipe = None
         if part.query is not None:
             found = self._matches(value, part, part.query)
         elif part.count:
             found = len(value)
         else:
             found = value[part.index] if 0 <= part.index < len(value) else MISSING
-            if part.more and found is not MISSING:
-                found = self._within(found, part.rest)
-        return self.get(found, part.rest) if part.piped else found
+            found, pipe = self._onward(found, part)
+        return found, part.rest if part.piped else pipe
 
     def _each(self, value: list[Any], path: str) -> Any:
         """``#.key``: the members of all elements, without those that have none; then the pipe, if any."""
