@@ -17,6 +17,7 @@ from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
 from kfx.config import Config
 from kfx.controllers import indexes
+from kfx.controllers.event_reader import EventReader
 from kfx.controllers.experiment import ExperimentReconciler
 from kfx.controllers.failures import PREFIX, FailureReporter
 from kfx.controllers.foreign import ForeignController, Self, foreign_gauge
@@ -24,12 +25,13 @@ from kfx.controllers.gauges import KATIB_COUNTERS, experiments_gauge, trials_gau
 from kfx.controllers.job_finder import JobFinder
 from kfx.controllers.jobs import JobLister, parse_trial_resources
 from kfx.controllers.metrics import MetricsObserver
+from kfx.controllers.patience import Patience
 from kfx.controllers.pods import PodObserver
 from kfx.controllers.prepare import Preparer
 from kfx.controllers.suggestion import SuggestionReconciler
 from kfx.controllers.tallies import TrialTallies
 from kfx.controllers.templates import TemplateReader
-from kfx.controllers.trial import TrialReconciler
+from kfx.controllers.trial import TrialReconciler, trial_limiter
 from kfx.katib.compaction import compact
 from kfx.katib.injection import InjectionSettings
 from kfx.katib.katib_config import CONFIG_MAP, KatibConfigError, RuntimeConfig
@@ -56,6 +58,7 @@ from kfx.runtime.loop_lag import LoopLag
 from kfx.runtime.manager import Manager, Server
 from kfx.runtime.metrics import RuntimeMetrics
 from kfx.runtime.pki import CertificateError
+from kfx.runtime.ratelimit import RateLimiter
 from kfx.runtime.reconcile import Reconciler, Request
 from kfx.runtime.store import Lister
 from kfx.runtime.tracing import recording_spans
@@ -254,15 +257,21 @@ class Wiring:
         reconciler = TrialReconciler(
             trials=self._trials,
             jobs=JobFinder(jobs=JobLister(self._jobs), client=self._reader, now=utc_now),
-            pods=PodObserver(pods=pods, clock=time.monotonic, patience=self._config.image_wait),
+            pods=PodObserver(
+                pods=pods,
+                events=EventReader(self._reader),
+                clock=time.monotonic,
+                patience=self._config.image_wait,
+            ),
             metrics=MetricsObserver(
                 observations=self._store, clock=time.monotonic, patience=self._config.metrics_wait
             ),
             writer=writer,
             recorder=recorder,
+            patience=Patience(time.monotonic, self._config.image_wait),
             now=utc_now,
         )
-        return self._controller(TRIAL, reconciler, self._trials, recorder)
+        return self._controller(TRIAL, reconciler, self._trials, recorder, limiter=trial_limiter())
 
     def _controller(
         self,
@@ -272,11 +281,12 @@ class Wiring:
         recorder: EventRecorder,
         *,
         prefix: str = PREFIX,
+        limiter: RateLimiter[Request] | None = None,
     ) -> Controller:
         report = FailureReporter(objects, recorder, prefix=prefix)
         if self._spans is not None:
             reconciler = self._spans.reconciler(name, reconciler)
-        return Controller(name, reconciler, metrics=self.metrics, report=report)
+        return Controller(name, reconciler, limiter=limiter, metrics=self.metrics, report=report)
 
     def _recording(self, component: str) -> tuple[EventRecorder, Writer]:
         recorder = self._recorder(component)

@@ -49,10 +49,14 @@ class FailureReporter(Generic[T]):
 def _speak(error: Exception) -> Iterator[str]:
     """The texts of the causes; of an unforeseen one only its type, as its text may hold anything."""
     for cause in leaves(error):
-        if isinstance(cause, _PASSING) or _is_namespace_ending(cause):
+        if isinstance(cause, _PASSING) or is_namespace_ending(cause):
             continue
         yield str(cause) if isinstance(cause, _SPOKEN) else f"unforeseen {type(cause).__name__}, see the log"
 
 
-def _is_namespace_ending(cause: BaseException) -> bool:
-    return isinstance(cause, Forbidden) and "because it is being terminated" in cause.message
+def is_namespace_ending(error: BaseException) -> bool:
+    """Whether nothing is made in the namespace any more. (Admission plugin NamespaceLifecycle.)"""
+    if not isinstance(error, ApiError):
+        return False
+    gone = error.status == 404 and error.message.startswith('namespaces "')
+    return gone or (isinstance(error, Forbidden) and "because it is being terminated" in error.message)

@@ -30,6 +30,10 @@ class LiveReader(Protocol):
     async def get_document(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]: ...
 
 
+class NameHeld(StaleRead):
+    """The job of a Trial that had this name before is still there."""
+
+
 @dataclass(frozen=True, slots=True)
 class FoundJob:
     """A job that the trial controls."""
@@ -54,7 +58,8 @@ class JobFinder:
     async def find(self, resource: Resource, trial: Trial) -> FoundJob | None:
         """The trial's job; ``None`` where it has none, or where it has ended and the job is not its own.
 
-        Raises StaleRead where that is not certain yet, TerminalError where the name is somebody else's.
+        Raises StaleRead where that is not certain yet (NameHeld while a namesake's job goes), TerminalError
+        where the name is somebody else's.
         """
         cached = self._jobs.get(resource, trial)
         if cached is not None:
@@ -81,9 +86,9 @@ class JobFinder:
 
     def _is_fresh(self, trial: Trial) -> bool:
         running = c.find(trial.status.conditions, c.RUNNING)
-        if running is None or not running.last_update_time:
+        if running is None or not running.last_transition_time:
             return False
-        age = datetime.fromisoformat(self._now()) - datetime.fromisoformat(running.last_update_time)
+        age = datetime.fromisoformat(self._now()) - datetime.fromisoformat(running.last_transition_time)
         return 0 <= age.total_seconds() < LAG
 
     async def _prove_live(self, trial: Trial) -> None:
@@ -103,7 +108,10 @@ def _is_own(resource: Resource, trial: Trial, owner: OwnerReference | None) -> b
         return False
     where = f"{resource.kind} {trial.metadata.namespace}/{trial.metadata.name}"
     if owner is not None and (owner.kind, owner.name) == (trial.resource.kind, trial.metadata.name):
-        raise StaleRead(f"{where} belongs to a Trial that had this name before and is on its way out")
+        raise NameHeld(
+            f"{where} belongs to a Trial that had this name before and is on its way out: "
+            "see which of its finalizers keeps it"
+        )
     raise TerminalError(
         f"{where} exists already and is not controlled by this Trial: "
         "delete it, so that the Trial can make its own"

@@ -1,15 +1,17 @@
 """What trials have reported, and how long one waits for it."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from kfx.apis.common import MetricLog, Observation
+from kfx.apis.common import MetricLog, ObjectiveSpec
 from kfx.apis.trial import Trial
 from kfx.controllers.stopwatch import Stopwatches
 from kfx.katib.names import TRIAL_FINALIZER
-from kfx.katib.observation import BadTimestamp, observe, unavailable_log
+from kfx.katib.observation import Observed, observe, unavailable_log
 from kfx.katib.trial import TrialSeen, pushes
+from kfx.kube.model import KubeObject
 from kfx.runtime.reconcile import Request
 from kfx.store.errors import StoreError
 
@@ -24,52 +26,112 @@ class Observations(Protocol):
     async def delete(self, trial: str, namespace: str | None = None) -> None: ...
 
 
+MANY = 5_000  # lines from which on they are gone through beside the event loop
+MOST_LEFT = 10_000  # trials whose rows are remembered to be deleted later
+SWEPT_AT_ONCE = 100
+
+
 class MetricsObserver:
-    """Reads the metrics of trials whose jobs have succeeded.
+    """Reads the metrics of trials whose jobs have succeeded, and deletes those of trials that go.
 
     ``patience``: seconds for metrics that do not come, counted only while the store answers.
+    ``deletion_patience``: seconds after which a trial may go though the store does not answer, ``None`` for
+    never; what is left in the store is deleted once it answers again.
     """
 
     def __init__(
-        self, *, observations: Observations, clock: Callable[[], float], patience: float = 120.0
+        self,
+        *,
+        observations: Observations,
+        clock: Callable[[], float],
+        patience: float = 120.0,
+        deletion_patience: float | None = None,
     ) -> None:
         self._observations = observations
         self._patience = patience
+        self._deletion_patience = deletion_patience
         self._waiting = Stopwatches(clock)
+        self._deleting = Stopwatches(clock)
+        self._left: dict[Request, None] = {}
 
     async def look(self, seen: TrialSeen) -> TrialSeen:
         """What is seen of a trial, with its observation, or with the end of the wait for one."""
         request = Request(*seen.trial.key)
         try:
-            observation = await self._observe(seen.trial)
+            observed = await self._observe(seen.trial)
         except StoreError:
             self._waiting.stop(request)
             raise
-        if observation is not None:
+        await self._sweep()
+        seen = replace(seen, observation=observed.observation, unusable=observed.unusable)
+        if observed.observation is not None:
             self._waiting.stop(request)
-            return replace(seen, observation=observation)
+            return seen
         return replace(seen, gave_up=self._waiting.elapsed(request) >= self._patience)
 
-    async def delete(self, trial: Trial) -> None:
-        """Before the finalizer goes: nobody would find the rows of a trial that is gone."""
-        if TRIAL_FINALIZER in (trial.metadata.finalizers or ()):
-            namespace, name = trial.key
+    async def start_clean(self, trial: Trial) -> None:
+        """Before the first job of a trial: what a trial of this name reported before is not this one's.
+
+        A collector may have reported after its trial was deleted. Raises StoreError.
+        """
+        namespace, name = trial.key
+        if await self._observations.get(name, namespace=namespace):
             await self._observations.delete(name, namespace)
+        self._left.pop(Request(namespace, name), None)
+
+    async def delete(self, trial: KubeObject) -> str:
+        """Before the finalizer goes: nobody would find the rows of a trial that is gone.
+
+        Returns what is left behind, ``""`` for nothing. Raises StoreError while there is hope.
+        """
+        if TRIAL_FINALIZER not in (trial.metadata.finalizers or ()):
+            return ""
+        request = Request(*trial.key)
+        try:
+            await self._observations.delete(request.name, request.namespace)
+        except StoreError as error:
+            return self._leave(request, error)
+        self._deleting.stop(request)
+        await self._sweep()
+        return ""
 
     def forget(self, request: Request) -> None:
         """Nothing is waited for."""
         self._waiting.stop(request)
 
-    async def _observe(self, trial: Trial) -> Observation | None:
-        """A line without a usable time makes all of them useless, as if nothing had come."""
+    def _leave(self, request: Request, error: StoreError) -> str:
+        if self._deletion_patience is None or self._deleting.elapsed(request) < self._deletion_patience:
+            raise error
+        self._deleting.stop(request)
+        if len(self._left) < MOST_LEFT:
+            self._left[request] = None
+        return (
+            f"the observations of Trial {request} are left in the store, which has not answered for "
+            f"{self._deletion_patience:.0f} s ({error}); they are deleted once it answers"
+        )
+
+    async def _sweep(self) -> None:
+        """The store answers again: delete some of what is left."""
+        for request in list(self._left)[:SWEPT_AT_ONCE]:
+            try:
+                await self._observations.delete(request.name, request.namespace)
+            except StoreError:
+                return
+            self._left.pop(request, None)
+
+    async def _observe(self, trial: Trial) -> Observed:
         namespace, name = trial.key
         objective = trial.spec.objective
-        try:
-            found = observe(await self._observations.get(name, namespace=namespace), objective)
-        except BadTimestamp:
-            return None
-        if found is None and pushes(trial):
+        logs = await self._observations.get(name, namespace=namespace)
+        found = await _aggregate(logs, objective)
+        if found.observation is None and pushes(trial):
             missing = unavailable_log(objective)
             await self._observations.report(name, missing, namespace)
-            return observe(missing, objective)
+            return replace(observe(missing, objective), unusable=found.unusable)
         return found
+
+
+async def _aggregate(logs: Sequence[MetricLog], objective: ObjectiveSpec | None) -> Observed:
+    if len(logs) < MANY:
+        return observe(logs, objective)
+    return await asyncio.to_thread(observe, logs, objective)

@@ -1,73 +1,85 @@
-"""The pods of trials, as far as they keep a trial from ever ending."""
+"""What keeps running trials from ever ending: pods that do not start, jobs that get none."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from kfx.apis.core import Pod
+from kfx.controllers.event_reader import EventReader
 from kfx.controllers.indexes import BY_TRIAL
-from kfx.controllers.stopwatch import Stopwatches
+from kfx.controllers.patience import Patience
+from kfx.katib.hold_up import HoldUp, is_said
 from kfx.katib.job_state import JobState, Phase
-from kfx.katib.pod_trouble import find_trouble, find_unschedulable
+from kfx.katib.metrics_remedy import NAMESPACE_LABEL
+from kfx.katib.names import LABEL_TRIAL
+from kfx.katib.pod_trouble import PodTrouble, find_stuck, find_trouble
 from kfx.katib.trial import TrialSeen
 from kfx.runtime.reconcile import Request
 from kfx.runtime.store import Lister
 
 
 class PodObserver:
-    """Fails a running trial whose pods cannot start: its job would wait for them for ever.
+    """Fails a running trial whose pods cannot start, and finds what holds up one that may get on yet.
 
     ``pods`` are those of :data:`kfx.controllers.indexes.TRIAL_PODS`, indexed by trial. ``patience``: seconds
     for what may pass by itself, such as a registry that does not answer.
     """
 
-    def __init__(self, *, pods: Lister[Pod], clock: Callable[[], float], patience: float = 60.0) -> None:
+    def __init__(
+        self,
+        *,
+        pods: Lister[Pod],
+        events: EventReader,
+        clock: Callable[[], float],
+        patience: float = 60.0,
+    ) -> None:
         self._pods = pods
-        self._patience = patience
-        self._waiting = Stopwatches(clock)
-        self._unplaced = Stopwatches(clock)
-        self._podless = Stopwatches(clock)
+        self._events = events
+        self._patience = Patience(clock, patience)
 
-    def look(self, seen: TrialSeen) -> TrialSeen:
-        """What is seen of a trial whose job runs, with what its pods say."""
+    async def look(self, seen: TrialSeen) -> TrialSeen:
+        """What is seen of a trial whose job runs, with what its pods say. A hold-up of the job goes first.
+
+        Events are read only for a hold-up that has not been told yet.
+        """
+        seen = self._look(seen)
+        hold_up = seen.hold_up
+        if hold_up is None or is_said(seen.trial.status.conditions, hold_up.reason):
+            return seen
+        return replace(seen, hold_up=await self._events.explain(seen.trial.metadata.namespace, hold_up))
+
+    def _look(self, seen: TrialSeen) -> TrialSeen:
         request = Request(*seen.trial.key)
         pods = self._pods.by_index(BY_TRIAL, str(request))
-        if not pods:
-            return self._wait_for_pods(seen, request)
-        self._podless.stop(request)
         trouble = find_trouble(pods)
-        if trouble is None:
-            self._waiting.stop(request)
-            return replace(seen, unschedulable=self._new_complaint(request, pods))
-        waited = self._waiting.elapsed(request)
-        if trouble.hopeless or waited >= self._patience:
-            return replace(seen, state=JobState(Phase.FAILED, trouble.reason, trouble.message))
-        return replace(seen, look_again=self._patience - waited)
+        if trouble is not None:
+            return self._fail_in_time(seen, request, trouble)
+        hold_up = seen.hold_up or (find_stuck(pods) if pods else self._missing(seen))
+        if hold_up is None or hold_up.at_once:
+            self._patience.forget(request)
+            return replace(seen, hold_up=hold_up)
+        left = self._patience.left(request, hold_up.reason)
+        if left > 0:
+            return replace(seen, hold_up=None, look_again=left)
+        return replace(seen, hold_up=hold_up)
 
     def forget(self, request: Request) -> None:
         """The trial has ended or is gone."""
-        self._waiting.stop(request)
-        self._unplaced.stop(request)
-        self._podless.stop(request)
+        self._patience.forget(request)
 
-    def _wait_for_pods(self, seen: TrialSeen, request: Request) -> TrialSeen:
+    def _fail_in_time(self, seen: TrialSeen, request: Request, trouble: PodTrouble) -> TrialSeen:
+        left = self._patience.left(request, "CannotStart")
+        if trouble.hopeless or left <= 0:
+            return replace(seen, state=JobState(Phase.FAILED, trouble.reason, trouble.message))
+        return replace(seen, look_again=left)
+
+    def _missing(self, seen: TrialSeen) -> HoldUp:
         """A quota, a policy or a webhook may refuse them; only the job's events tell which."""
-        self._waiting.stop(request)
-        waited = self._podless.elapsed(request)
-        if waited < self._patience:
-            return replace(seen, look_again=self._patience - waited)
-        if not self._unplaced.start(request):
-            return seen
-        kind = seen.resource.kind if seen.resource is not None else "job"
-        where = f"{kind.lower()} {request.name} -n {request.namespace}"
-        missing = (
-            f"{kind} {request.name} has had no pod for {waited:.0f} s; kubectl describe {where} says why"
+        trial, kind = seen.trial, seen.resource.kind if seen.resource is not None else "Job"
+        namespace, name = trial.key
+        where = f"kubectl describe {kind.lower()} {name} -n {namespace}"
+        lead = (
+            f"{kind} {name} has had no pod for {self._patience.seconds:.0f} s "
+            f"that carries the label {LABEL_TRIAL}={name}"
         )
-        return replace(seen, podless=missing)
-
-    def _new_complaint(self, request: Request, pods: Sequence[Pod]) -> str:
-        """What the scheduler says, once for each time that it begins to say it."""
-        complaint = find_unschedulable(pods)
-        if not complaint:
-            self._unplaced.stop(request)
-            return ""
-        return complaint if self._unplaced.start(request) else ""
+        remedy = f"{where} says why it makes none; if it has pods, label their namespace {NAMESPACE_LABEL}"
+        return HoldUp("PodMissing", lead, remedy, about=seen.job.uid if seen.job is not None else "")

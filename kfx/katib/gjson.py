@@ -6,11 +6,13 @@ Parsed components are cached, so that a path is taken apart once and not once pe
 Keys (``*`` and ``?`` are wildcards, a backslash escapes), array indexes, ``#`` (length), ``#.key``,
 ``#(key op value)`` (first match) and ``#(...)#`` (all) with ``== = != < <= > >= % !%``, the pipe, the
 multipaths ``[a,b]`` and ``{a,b}``, and the modifiers of ``MODIFIERS``. Expressions come from users:
-their length, nesting and work are bounded.
+their length, nesting and work are bounded, so that a hostile one is refused in less than 50 ms.
 """
 
+import math
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, TypeVar
 
 from kfx.katib.floats import parse_float
 from kfx.katib.gjson_path import (
@@ -19,16 +21,22 @@ from kfx.katib.gjson_path import (
     ObjectPart,
     Query,
     array_part,
-    match_wildcard,
     modifier_part,
     multipath,
     object_part,
     split_pipe,
 )
+from kfx.katib.wildcard import compile_wildcard
+
+T = TypeVar("T")
 
 LONGEST: Final = 4096  # characters of an expression
 DEEPEST: Final = 64  # nested steps
-MOST_WORK: Final = 50_000  # values looked at
+MOST_WORK: Final = 40_000  # steps of about half a microsecond
+
+_STEP = 4  # of them for one component of a path, and one more for every
+_CHARACTERS = 2  # characters of the path, which is taken apart unless that was done before
+_COPIED = 8  # elements that a modifier copies in one
 
 
 class Missing:
@@ -52,6 +60,10 @@ def get(document: Any, path: str) -> Any:
     return _Search().get(document, path)
 
 
+_Found = tuple[Any, str | None]
+"""What was found, and the path behind the pipe, which is followed once all before it has been."""
+
+
 class _Search:
     """One evaluation, with the work it has done."""
 
@@ -63,12 +75,8 @@ class _Search:
         """The whole grammar."""
         return self._deeper(self._get, value, path)
 
-    def _within(self, value: Any, path: str) -> Any:
-        """Keys and indexes only: behind a plain dot there is no modifier and no multipath."""
-        return self._deeper(self._read_members, value, path)
-
-    def _deeper(self, step: Callable[[Any, str], Any], value: Any, path: str) -> Any:
-        self._step()
+    def _deeper(self, step: Callable[[Any, str], T], value: Any, path: str) -> T:
+        self._charge(_STEP + len(path) // _CHARACTERS)
         self._depth += 1
         if self._depth > DEEPEST:
             raise ExpressionError(f"the expression is nested more than {DEEPEST} deep")
@@ -79,21 +87,25 @@ class _Search:
 
     def _get(self, value: Any, path: str) -> Any:
         if modified := modifier_part(path):
+            self._charge(len(value) // _COPIED if isinstance(value, Mapping | list) else 0)
             found = MODIFIERS[modified.name](value)
             return self.get(found, modified.rest) if modified.more else found
         if selected := multipath(path):
             found = self._select(value, selected.names, selected.paths)
             return self.get(found, selected.rest) if selected.more else found
         if path.startswith(".."):
-            return self._in_array([] if value is MISSING else [value], path[2:])
-        return self._read_members(value, path)
+            found, pipe = self._in_array([] if value is MISSING else [value], path[2:])
+        else:
+            found, pipe = self._read_members(value, path)
+        return found if pipe is None else self.get(found, pipe)
 
-    def _read_members(self, value: Any, path: str) -> Any:
+    def _read_members(self, value: Any, path: str) -> _Found:
+        """Keys and indexes only: behind a plain dot there is no modifier and no multipath."""
         if isinstance(value, Mapping):
             return self._in_object(value, path)
         if isinstance(value, list):
             return self._in_array(value, path)
-        return MISSING  # no members, and so no pipe either
+        return MISSING, None  # no members, and so no pipe either
 
     def _select(self, value: Any, names: tuple[str, ...] | None, paths: tuple[str, ...]) -> Any:
         found = [self.get(value, path) for path in paths]
@@ -101,40 +113,43 @@ class _Search:
             return [v for v in found if v is not MISSING]
         return {name: v for name, v in zip(names, found, strict=True) if v is not MISSING}
 
-    def _in_object(self, value: Mapping[str, Any], path: str) -> Any:
+    def _in_object(self, value: Mapping[str, Any], path: str) -> _Found:
         part = object_part(path)
-        found = self._member(value, part)
-        if part.piped:
-            return self.get(found, part.rest)
-        return found
+        found, pipe = self._member(value, part)
+        return found, part.rest if part.piped else pipe
 
-    def _member(self, value: Mapping[str, Any], part: ObjectPart) -> Any:
+    def _member(self, value: Mapping[str, Any], part: ObjectPart) -> _Found:
+        """A wildcard stands for the first member in which the rest of the path, up to its pipe, leads on."""
         if not part.wild:
             return self._onward(value.get(part.key, MISSING), part)
+        pipe = None
+        pattern = compile_wildcard(part.key)
         for key, member in value.items():
-            self._step()
-            if match_wildcard(key, part.key):
-                found = self._onward(member, part)
+            self._charge(pattern.cost(key))
+            if pattern.matches(key):
+                found, pipe = self._onward(member, part)
                 if found is not MISSING:
-                    return found
-        return MISSING
+                    return found, pipe
+        return MISSING, pipe
 
-    def _onward(self, member: Any, part: ObjectPart) -> Any:
-        return self._within(member, part.rest) if part.more and member is not MISSING else member
+    def _onward(self, member: Any, part: ObjectPart | ArrayPart) -> _Found:
+        if part.more and member is not MISSING:
+            return self._deeper(self._read_members, member, part.rest)
+        return member, None
 
-    def _in_array(self, value: list[Any], path: str) -> Any:
+    def _in_array(self, value: list[Any], path: str) -> _Found:
         part = array_part(path)
         if part.each:
-            return self._each(value, part.rest)
+            return self._each(value, part.rest), None
+        pipe = None
         if part.query is not None:
             found = self._matches(value, part, part.query)
         elif part.count:
             found = len(value)
         else:
             found = value[part.index] if 0 <= part.index < len(value) else MISSING
-            if part.more and found is not MISSING:
-                found = self._within(found, part.rest)
-        return self.get(found, part.rest) if part.piped else found
+            found, pipe = self._onward(found, part)
+        return found, part.rest if part.piped else pipe
 
     def _each(self, value: list[Any], path: str) -> Any:
         """``#.key``: the members of all elements, without those that have none; then the pipe, if any."""
@@ -147,7 +162,7 @@ class _Search:
         hits: list[Any] = []
         matched = False
         for element in value:
-            self._step()
+            self._charge(1)
             if not self._satisfies(element, query):
                 continue
             matched = True
@@ -161,14 +176,23 @@ class _Search:
         return self.get(hits, pipe) if matched and pipe is not None else hits
 
     def _satisfies(self, element: Any, query: Query) -> bool:
-        if isinstance(element, Mapping | list):
-            return compare(self.get(element, query.path), query.operator, query.value)
-        return not query.path and compare(element, query.operator, query.value)
+        if not isinstance(element, Mapping | list):
+            return not query.path and self._holds(element, query)
+        if query.plain and isinstance(element, Mapping):
+            return self._holds(element.get(query.path, MISSING), query)
+        return self._holds(self.get(element, query.path), query)
 
-    def _step(self) -> None:
-        self._work += 1
+    def _holds(self, found: Any, query: Query) -> bool:
+        if isinstance(found, str) and query.operator in {"%", "!%"}:
+            self._charge(compile_wildcard(query.value.removeprefix("~")).cost(found))
+        return compare(found, query.operator, query.value)
+
+    def _charge(self, steps: int) -> None:
+        self._work += steps
         if self._work > MOST_WORK:
-            raise ExpressionError(f"the expression looks at more than {MOST_WORK} values")
+            raise ExpressionError(
+                f"the expression takes more than {MOST_WORK} steps on this object; make it shorter"
+            )
 
 
 def compare(found: Any, operator: str, value: str) -> bool:
@@ -188,11 +212,23 @@ def compare(found: Any, operator: str, value: str) -> bool:
         return _compare_bool(found, operator, value)
     if isinstance(found, str):
         if operator in {"%", "!%"}:
-            return match_wildcard(found, value) == (operator == "%")
+            return compile_wildcard(value).matches(found) == (operator == "%")
         return _ORDER[operator](found, value)
     if isinstance(found, int | float) and operator in _ORDER:
-        return _ORDER[operator](float(found), parse_float(value, clamp=True) or 0.0)
+        return _ORDER[operator](_as_float(found), _number(value))
     return False
+
+
+def _as_float(found: float) -> float:
+    try:
+        return float(found)
+    except OverflowError:  # an integer of more than 308 digits
+        return math.inf if found > 0 else -math.inf
+
+
+@lru_cache(256)
+def _number(value: str) -> float:
+    return parse_float(value, clamp=True) or 0.0
 
 
 def _compare_bool(found: bool, operator: str, value: str) -> bool:

@@ -15,6 +15,7 @@ CACHED = 1024  # parsed components
 
 _OPENING, _CLOSING = "([{", ")]}"
 _OPERATOR = re.compile(r"!=|!%|<=|>=|==|[<>=%]|!(?=\s*\Z)")
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _SIMPLE_NAME = re.compile(r"[^\x00-\x1f\[\]{}()#|!]+")
 
 
@@ -54,12 +55,16 @@ class ObjectPart:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """``#(path operator value)``; ``all``: every match, not the first. ``operator`` may be ``""``."""
+    """``#(path operator value)``; ``all``: every match, not the first. ``operator`` may be ``""``.
+
+    ``plain``: ``path`` is a key and nothing more, where an object is asked.
+    """
 
     path: str
     operator: str
     value: str
     all: bool
+    plain: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,34 +178,6 @@ def split_pipe(path: str) -> tuple[str, str | None]:
     return path, None
 
 
-def match_wildcard(text: str, pattern: str) -> bool:
-    """Whether ``text`` matches: ``*`` any run, ``?`` any character, a backslash the next as it is."""
-    at, position = 0, 0
-    star, retry = -1, 0
-    while at < len(text):
-        step = _match_one(text[at], pattern, position)
-        if position < len(pattern) and pattern[position] == "*":
-            star, retry = position, at
-            position += 1
-        elif step:
-            at, position = at + 1, position + step
-        elif star >= 0:
-            retry += 1
-            at, position = retry, star + 1
-        else:
-            return False
-    return not pattern[position:].strip("*")
-
-
-def _match_one(char: str, pattern: str, position: int) -> int:
-    """How many characters of the pattern match ``char``; 0 for no match."""
-    if position >= len(pattern):
-        return 0
-    if pattern[position] == "\\" and position + 1 < len(pattern):
-        return 2 if pattern[position + 1] == char else 0
-    return 1 if pattern[position] in {"?", char} else 0
-
-
 def _query(path: str) -> tuple[Query | None, int]:
     """The query at the start of an array's component, and where the text behind its bracket starts."""
     operator_at, end = -1, -1
@@ -216,7 +193,7 @@ def _query(path: str) -> tuple[Query | None, int]:
     head = inside[1 : operator_at if operator_at >= 0 else end].strip()
     operator, value = _relation(inside[operator_at:end].strip()) if operator_at >= 0 else ("", "")
     every = path[end + 2 : end + 3] == "#"
-    return Query(head, operator, value, every), end + 2
+    return Query(head, operator, value, every, _PLAIN_KEY.fullmatch(head) is not None), end + 2
 
 
 def _relation(text: str) -> tuple[str, str]:

@@ -12,14 +12,16 @@ from kfx.katib.floats import parse_float
 _RFC3339 = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(?:\.(\d+))?(Z|[+-]\d{2}:\d{2})", re.ASCII)
 
 
-class BadTimestamp(ValueError):
-    """A reported line carries a time that is not RFC 3339; the whole aggregation fails with it."""
+class _BadTime(ValueError):
+    """A reported line carries a time that is not RFC 3339."""
 
-    def __init__(self, log: MetricLog) -> None:
-        super().__init__(
-            f"metric {log.name} was reported with time {log.time_stamp!r}, which is not RFC 3339; "
-            "report it as 2006-01-02T15:04:05Z, with an offset or Z"
-        )
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """``observation`` is ``None`` where nothing came; ``unusable`` tells of lines that were left out."""
+
+    observation: Observation | None = None
+    unusable: str = ""
 
 
 @dataclass(slots=True)
@@ -33,8 +35,7 @@ class _Running:
     latest: str = UNAVAILABLE
     at: tuple[datetime, str] | None = None
 
-    def take(self, log: MetricLog) -> None:
-        at = _instant(log)
+    def take(self, log: MetricLog, at: tuple[datetime, str]) -> None:
         if self.at is None or at >= self.at:
             self.at, self.latest = at, log.value
         value = parse_float(log.value)
@@ -49,26 +50,42 @@ class _Running:
             self.high, self.max = value, log.value
 
 
-def observe(logs: Iterable[MetricLog], objective: ObjectiveSpec | None) -> Observation | None:
+def observe(logs: Iterable[MetricLog], objective: ObjectiveSpec | None) -> Observed:
     """Minimum, maximum and latest value of each metric that has a strategy, in the strategies' order.
 
-    ``logs`` come in the order in which the store returned them. ``None`` where no line is of a metric of
-    the objective. Values stay as reported; those that are no number, or NaN, count for ``latest`` only.
-    Of equal times the later line is the latest. Raises :class:`BadTimestamp`. (Katib's trial controller,
-    ``getMetrics``.)
+    ``logs`` come in the order in which the store returned them. Nothing where no line is of a metric of the
+    objective. Values stay as reported; those that are no number, or NaN, count for ``latest`` only. Of equal
+    times the later line is the latest. A line whose time is not RFC 3339 is left out; Katib's trial
+    controller, ``getMetrics``, does without all of them then.
     """
     if objective is None:
-        return None
+        return Observed()
     wanted = {objective.objective_metric_name, *objective.additional_metric_names}
-    lines = [log for log in logs if log.name in wanted]
-    if not lines:
-        return None
     found = {strategy.name: _Running() for strategy in objective.metric_strategies}
-    for log in lines:
+    usable, bad = 0, list[MetricLog]()
+    for log in logs:
+        if log.name not in wanted:
+            continue
+        try:
+            at = _instant(log)
+        except _BadTime:
+            bad.append(log)
+            continue
+        usable += 1
         if log.name in found:
-            found[log.name].take(log)
-    return Observation(
-        metrics=tuple(Metric(name=name, min=f.min, max=f.max, latest=f.latest) for name, f in found.items())
+            found[log.name].take(log, at)
+    metrics = tuple(Metric(name=name, min=f.min, max=f.max, latest=f.latest) for name, f in found.items())
+    return Observed(Observation(metrics=metrics) if usable else None, _tell(bad, usable))
+
+
+def _tell(bad: Sequence[MetricLog], usable: int) -> str:
+    if not bad:
+        return ""
+    first = bad[0]
+    return (
+        f"{len(bad)} of {len(bad) + usable} values are left out, since their times are not RFC 3339, "
+        f"first that of metric {first.name}: {first.time_stamp[:40]!r}; "
+        "report times as 2006-01-02T15:04:05Z, with an offset or Z"
     )
 
 
@@ -113,10 +130,10 @@ def _instant(log: MetricLog) -> tuple[datetime, str]:
     """The time to the second, and the fraction as text that compares like a number."""
     match = _RFC3339.fullmatch(log.time_stamp)
     if match is None:
-        raise BadTimestamp(log)
+        raise _BadTime(log.time_stamp)
     seconds, fraction, offset = match.groups()
     try:
         at = datetime.fromisoformat(seconds + offset.replace("Z", "+00:00"))
     except ValueError:
-        raise BadTimestamp(log) from None
+        raise _BadTime(log.time_stamp) from None
     return at, (fraction or "").rstrip("0")

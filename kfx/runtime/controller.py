@@ -9,6 +9,7 @@ from kfx.kube.errors import ApiError, Conflict, TransportError
 from kfx.runtime.leader import LeadershipLost, WriteHeld
 from kfx.runtime.log import bound_contextvars, get_logger
 from kfx.runtime.metrics import RuntimeMetrics
+from kfx.runtime.ratelimit import RateLimiter
 from kfx.runtime.reconcile import Reconciler, Request, Result, StaleRead, TerminalError
 from kfx.runtime.workqueue import QueueShutDown, WorkQueue
 
@@ -31,8 +32,9 @@ Report = Callable[[Request, Exception], None]
 class Controller:
     """Runs one reconciler over one queue with ``workers`` tasks.
 
-    ``timeout`` is the time limit of one reconcile in seconds, ``None`` for none. ``report`` is told of every
-    failure that was logged, so that the object's owner can be told too; it must not wait or fail.
+    ``timeout`` is the time limit of one reconcile in seconds, ``None`` for none. ``limiter`` spaces the tries
+    of a key that fails, without it 5 ms · 2ⁿ up to 1000 s. ``report`` is told of every failure that was
+    logged, so that the object's owner can be told too; it must not wait or fail.
     """
 
     def __init__(
@@ -42,12 +44,13 @@ class Controller:
         *,
         workers: int = 4,
         timeout: float | None = 60.0,
+        limiter: RateLimiter[Request] | None = None,
         metrics: RuntimeMetrics | None = None,
         report: Report | None = None,
     ) -> None:
         metrics = metrics or RuntimeMetrics()
         self.name = name
-        self.queue: WorkQueue[Request] = WorkQueue(name, metrics=metrics.queue(name))
+        self.queue: WorkQueue[Request] = WorkQueue(name, limiter, metrics=metrics.queue(name))
         self._reconciler = reconciler
         self._workers = workers
         self._timeout = timeout

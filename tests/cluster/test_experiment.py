@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -24,21 +23,13 @@ from kfx.apis.trial import Trial
 from kfx.build import utc_now
 from kfx.kube.client import Client
 from kfx.kube.credentials import Credentials, load_credentials
-from kfx.kube.errors import NotFound
-from kfx.kube.resource import Resource
 from kfx.runtime.events import EVENTS
 from kfx.runtime.spans import Spans
+from tests.cluster.crds import install_crds
 from tests.cluster.katib import NAMESPACE, Platform, condition, manifest, words, working
 from tests.katib_objects import FAILURE, JOBS, SUCCESS
 
 pytestmark = [pytest.mark.cluster, pytest.mark.real_time, pytest.mark.timeout(900)]
-
-CRDS = Path(__file__).resolve().parents[2] / "config" / "crd" / "bases"
-DEFINITIONS = Resource(
-    "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
-)
-NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
-KATIB = (Experiment, Suggestion, Trial)
 
 
 @pytest.fixture
@@ -49,25 +40,8 @@ def credentials(cluster: Layout) -> Credentials:
 @pytest.fixture
 async def client(credentials: Credentials) -> AsyncIterator[Client]:
     async with Client.connect(credentials, user_agent="test") as client:
-        for path in sorted(CRDS.glob("*.yaml")):
-            try:
-                await client.create(DEFINITIONS, yaml.safe_load(path.read_text()))
-            except Exception as error:
-                if "already exists" not in str(error):
-                    raise
-        await served(client)
+        await install_crds(client)
         yield client
-
-
-async def served(client: Client) -> None:
-    async with asyncio.timeout(30):
-        for kind in KATIB:
-            while True:
-                try:
-                    await client.request("GET", kind.resource.path(NAMESPACE))
-                    break
-                except NotFound:
-                    await asyncio.sleep(0.1)
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 import pytest
 
 from kfx.apis.experiment import Experiment
-from kfx.controllers.failures import FailureReporter
+from kfx.controllers.failures import FailureReporter, is_namespace_ending
 from kfx.katib.katib_config import KatibConfigError
-from kfx.kube.errors import Conflict, Forbidden, Invalid, TransportError
+from kfx.kube.errors import Conflict, Forbidden, Invalid, NotFound, TransportError
 from kfx.runtime.plan import Note
 from kfx.runtime.reconcile import Request, StaleRead, TerminalError
 from kfx.store.errors import StoreError
@@ -67,3 +67,21 @@ def test_one_that_does_not_decode_is_told_too() -> None:
 
 def test_nobody_is_told_of_an_object_that_is_gone() -> None:
     assert told(TerminalError("x"), Request("ns", "gone")) == []
+
+
+TERMINATING = "unable to create new content in namespace x because it is being terminated"
+
+
+@pytest.mark.parametrize(
+    ("error", "yes"),
+    [
+        (Forbidden(TERMINATING, status=403), True),
+        (NotFound('namespaces "x" not found', status=404), True),
+        (Forbidden("exceeded quota", status=403), False),
+        (NotFound("the server could not find the requested resource", status=404), False),
+        (ValueError(TERMINATING), False),
+    ],
+)
+def test_a_namespace_that_goes_is_told_from_other_refusals(error: Exception, yes: bool) -> None:
+    """O4."""
+    assert is_namespace_ending(error) is yes

@@ -50,3 +50,22 @@ def test_the_counters_can_be_registered_and_counted() -> None:
         metrics.count(name, {"namespace": "ns"})
     assert _series(metrics.registry, "katib_trial_metrics_unavailable_total") == {'{namespace="ns"} 1.0'}
     assert len(KATIB_COUNTERS) == 9
+
+
+def test_the_figures_of_trials_are_katibs_by_name_and_labels() -> None:
+    """2.12 and 10.1."""
+    metrics = RuntimeMetrics()
+    registry = metrics.registry
+    for name, (text, labels) in KATIB_COUNTERS.items():
+        metrics.register_counter(name, text, labels)
+        metrics.count(name, dict.fromkeys(labels, "ns"))
+    trials_gauge(registry).requests(Event(None, trial("Created", "EarlyStopped")))
+    lines = generate_latest(registry).decode().splitlines()
+    assert sorted(line for line in lines if line.startswith("katib_trial")) == [
+        'katib_trial_created_total{namespace="ns"} 1.0',
+        'katib_trial_deleted_total{namespace="ns"} 1.0',
+        'katib_trial_failed_total{namespace="ns"} 1.0',
+        'katib_trial_metrics_unavailable_total{namespace="ns"} 1.0',
+        'katib_trial_succeeded_total{namespace="ns"} 1.0',
+        'katib_trials_current{namespace="ns",status="EarlyStopped"} 1.0',
+    ]

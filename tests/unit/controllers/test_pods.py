@@ -1,16 +1,34 @@
 from dataclasses import replace
 
+import msgspec
+
 from kfx.apis.core import ContainerState, ContainerStateWaiting, ContainerStatus, Pod, PodStatus
+from kfx.controllers.event_reader import EventReader
 from kfx.controllers.pods import PodObserver
+from kfx.katib.hold_up import HoldUp, say
 from kfx.katib.job_state import JobState, Phase
-from kfx.katib.trial import TrialSeen
+from kfx.katib.trial import JobSeen, TrialSeen
 from kfx.kube.model import Condition, ObjectMeta
 from kfx.runtime.reconcile import Request
-from tests.katib_objects import JOBS, trial
+from kfx.runtime.store import Store
+from tests.katib_objects import JOBS, NOW, trial
+from tests.unit.controllers.listed_events import Events
 from tests.unit.controllers.parts import KEY, Seconds, pods_of
 
-SEEN = TrialSeen(trial=trial("Created", "Running"), state=JobState(Phase.RUNNING))
+SEEN = TrialSeen(
+    trial=trial("Created", "Running"),
+    resource=JOBS,
+    job=JobSeen("job-uid"),
+    state=JobState(Phase.RUNNING),
+)
 META = ObjectMeta(name="p", namespace="ns", labels={"katib.kubeflow.org/trial": "e-1"})
+
+
+def observing(
+    pods: Store[Pod], clock: Seconds | None = None, *, patience: float = 60, events: Events | None = None
+) -> PodObserver:
+    told = EventReader(events or Events())
+    return PodObserver(pods=pods, events=told, clock=clock or Seconds(), patience=patience)
 
 
 def waiting(reason: str) -> Pod:
@@ -23,75 +41,113 @@ def unplaced() -> Pod:
     return Pod(metadata=META, status=PodStatus(conditions=(refused,)))
 
 
-def test_an_image_that_can_never_come_fails_the_trial_at_once() -> None:
-    found = PodObserver(pods=pods_of(waiting("ErrImageNeverPull")), clock=Seconds()).look(SEEN)
+async def test_an_image_that_can_never_come_fails_the_trial_at_once() -> None:
+    found = await observing(pods_of(waiting("ErrImageNeverPull"))).look(SEEN)
     assert found.state is not None
     assert (found.state.phase, found.state.reason) == (Phase.FAILED, "ErrImageNeverPull")
     assert "load the image onto the nodes" in found.state.message
 
 
-def test_a_registry_gets_time_to_answer() -> None:
+async def test_a_registry_gets_time_to_answer() -> None:
     clock = Seconds()
-    observer = PodObserver(pods=pods_of(waiting("ImagePullBackOff")), clock=clock, patience=60)
-    assert observer.look(SEEN).look_again == 60
+    observer = observing(pods_of(waiting("ImagePullBackOff")), clock)
+    assert (await observer.look(SEEN)).look_again == 60
     clock.now += 45
-    assert observer.look(SEEN).look_again == 15
+    assert (await observer.look(SEEN)).look_again == 15
     clock.now += 15
-    found = observer.look(SEEN)
+    found = await observer.look(SEEN)
     assert found.state is not None
     assert found.state.reason == "ImagePullBackOff"
     assert "correct the image's name" in found.state.message
 
 
-def test_trouble_that_passes_starts_the_wait_anew() -> None:
+async def test_trouble_that_passes_starts_the_wait_anew() -> None:
     clock = Seconds()
     pods = pods_of(waiting("ErrImagePull"))
-    observer = PodObserver(pods=pods, clock=clock, patience=60)
-    observer.look(SEEN)
+    observer = observing(pods, clock)
+    await observer.look(SEEN)
     clock.now += 59
     pods.put(Pod(metadata=META))
-    assert observer.look(SEEN) == SEEN
+    assert (await observer.look(SEEN)) == SEEN
     pods.put(waiting("ErrImagePull"))
     clock.now += 59
-    assert observer.look(SEEN).look_again == 60
+    assert (await observer.look(SEEN)).look_again == 60
 
 
-def test_trouble_of_a_pod_that_is_gone_is_not_held_against_the_next() -> None:
+async def test_trouble_of_a_pod_that_is_gone_is_not_held_against_the_next() -> None:
     clock = Seconds()
     pods = pods_of(waiting("ErrImagePull"))
-    observer = PodObserver(pods=pods, clock=clock, patience=60)
-    observer.look(SEEN)
+    observer = observing(pods, clock)
+    await observer.look(SEEN)
     clock.now += 59
     pods.drop(Request(KEY.namespace, "p"))
-    observer.look(SEEN)
+    await observer.look(SEEN)
     pods.put(waiting("ErrImagePull"))
     clock.now += 59
-    assert observer.look(SEEN).look_again == 60
+    assert (await observer.look(SEEN)).look_again == 60
 
 
-def test_the_scheduler_is_quoted_once() -> None:
-    observer = PodObserver(pods=pods_of(unplaced()), clock=Seconds())
-    assert observer.look(SEEN).unschedulable == "pod p has no node: 0/1 nodes"
-    assert observer.look(SEEN).unschedulable == ""
-    observer.forget(KEY)
-    assert observer.look(SEEN).unschedulable
+async def test_the_scheduler_is_quoted_at_once() -> None:
+    found = (await observing(pods_of(unplaced())).look(SEEN)).hold_up
+    assert found is not None
+    assert (found.reason, found.lead) == ("PodUnschedulable", "pod p has no node: 0/1 nodes")
 
 
-def test_a_trial_without_trouble_is_seen_as_it_is() -> None:
-    assert PodObserver(pods=pods_of(Pod(metadata=META)), clock=Seconds()).look(SEEN) == SEEN
+async def test_a_trial_without_trouble_is_seen_as_it_is() -> None:
+    assert await observing(pods_of(Pod(metadata=META))).look(SEEN) == SEEN
 
 
-def test_a_job_that_gets_no_pod_is_told_once_with_the_way_to_find_out() -> None:
+async def test_a_job_that_gets_no_pod_is_told_in_time_with_the_way_to_find_out() -> None:
     clock, pods = Seconds(), pods_of()
-    observer = PodObserver(pods=pods, clock=clock, patience=60)
-    seen = replace(SEEN, resource=JOBS)
-    assert observer.look(seen) == replace(seen, look_again=60)
+    observer = observing(pods, clock)
+    assert await observer.look(SEEN) == replace(SEEN, look_again=60)
     clock.now += 60
-    found = observer.look(seen)
-    assert found.podless == "Job e-1 has had no pod for 60 s; kubectl describe job e-1 -n ns says why"
+    found = await observer.look(SEEN)
+    assert found.hold_up is not None
+    assert found.hold_up.message == (
+        "Job e-1 has had no pod for 60 s that carries the label katib.kubeflow.org/trial=e-1; "
+        "kubectl describe job e-1 -n ns says why it makes none; if it has pods, label their namespace "
+        "katib.kubeflow.org/metrics-collector-injection=enabled"
+    )
     assert found.state == SEEN.state, "a quota may make room yet"
-    assert observer.look(seen) == seen
     pods.put(Pod(metadata=META))
-    assert observer.look(seen) == seen
+    assert await observer.look(SEEN) == SEEN
     pods.drop(Request(KEY.namespace, "p"))
-    assert observer.look(seen).look_again == 60
+    assert (await observer.look(SEEN)).look_again == 60
+
+
+async def test_the_last_event_about_the_object_is_quoted_and_read_once() -> None:
+    events = Events(
+        (NOW, "exceeded quota: none, requested: pods=1"), ("2026-01-01T00:00:00Z", "old"), about="job-uid"
+    )
+    observer = observing(pods_of(), patience=0, events=events)
+    found = (await observer.look(SEEN)).hold_up
+    assert found is not None
+    assert "=e-1: exceeded quota: none, requested: pods=1; kubectl describe job e-1" in found.message
+    of = SEEN.trial
+    told = say(of.status.conditions, found, NOW)
+    of = msgspec.structs.replace(of, status=msgspec.structs.replace(of.status, conditions=told))
+    await observer.look(replace(SEEN, trial=of))
+    assert len(events.asked) == 1
+
+
+async def test_a_hold_up_of_the_job_goes_before_its_missing_pods_and_has_to_last_too() -> None:
+    clock, suspended = Seconds(), HoldUp("JobSuspended", "lead", "remedy")
+    observer = observing(pods_of(), clock)
+    found = await observer.look(replace(SEEN, hold_up=suspended))
+    assert (found.hold_up, found.look_again) == (None, 60)
+    clock.now += 60
+    assert (await observer.look(replace(SEEN, hold_up=suspended))).hold_up == suspended
+
+
+async def test_another_reason_starts_the_wait_anew() -> None:
+    clock, pods = Seconds(), pods_of()
+    observer = observing(pods, clock)
+    await observer.look(SEEN)
+    clock.now += 59
+    pods.put(Pod(metadata=META, status=PodStatus(phase="Pending")))
+    assert (await observer.look(SEEN)).look_again == 60
+    clock.now += 60
+    found = (await observer.look(SEEN)).hold_up
+    assert found is not None
+    assert found.reason == "PodNotStarting"

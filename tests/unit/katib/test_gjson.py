@@ -2,14 +2,17 @@
 
 import contextlib
 import string
+import time
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kfx.katib.gjson import MISSING, get
+from kfx.katib import gjson_path
+from kfx.katib.gjson import LONGEST, MISSING, get
 from kfx.katib.gjson_path import ExpressionError
+from kfx.katib.wildcard import compile_wildcard
 
 COMPLETE = 'status.conditions.#(type=="Complete")#|#(status=="True")#'
 ARGO = 'status.[@this].#(phase=="Succeeded")#'
@@ -115,6 +118,9 @@ PEOPLE = {
         ("friends.#(age", MISSING),
         ("friends.#x", MISSING),
         ("name|last", "Anderson"),
+        ("*.last.[@this]", ["Anderson"]),
+        ("friends.0.*.0.@this", "ig"),
+        ("*.none.[@this]", []),
         ("none|name", MISSING),
         ("name.@this.first", "Tom"),
         ("name|@keys", ["first", "last"]),
@@ -150,7 +156,7 @@ def test_the_grammar_is_that_of_gjson(path: str, found: Any) -> None:
     [
         ("a" * 4097, "4096 are allowed"),
         ("|".join(["@this"] * 100), "deep"),
-        ("|".join(["[@this,@this]"] * 30) + "|" + ".".join(["#"] * 31), "more than"),
+        ("|".join(["[@this,@this]"] * 30) + "|" + ".".join(["#"] * 31), "more than 40000 steps"),
         ("friends|@flatten", "@flatten is not supported"),
         ("friends|!1", "static value"),
     ],
@@ -158,6 +164,70 @@ def test_the_grammar_is_that_of_gjson(path: str, found: Any) -> None:
 def test_what_is_too_much_or_unknown_is_refused_by_name(path: str, said: str) -> None:
     with pytest.raises(ExpressionError, match=said):
         get(PEOPLE, path)
+
+
+MANY = [{"type": "Progress", "status": "True", "reason": "R", "message": "m" * 20} for _ in range(12_000)]
+TEXT = [{"type": "a" * 1_000_000, "status": "True"}]
+PARSERS = (
+    gjson_path.modifier_part,
+    gjson_path.multipath,
+    gjson_path.object_part,
+    gjson_path.array_part,
+    gjson_path.split_pipe,
+    compile_wildcard,
+)
+DOCUMENTS = {
+    "many": {"status": {"conditions": MANY}},
+    "one": {"status": {"conditions": TEXT, "a": "a" * 1_000_000}},
+    "texts": {"status": {"conditions": [{"type": "a" * 1000, "status": "True"}] * 1000}},
+    "keys": {"status": {f"k{i:06}": i for i in range(60_000)}},
+    "numbers": {"status": {"conditions": list(range(150_000)), "n": [{"n": i} for i in range(60_000)]}},
+}
+HOSTILE = {
+    "stars": 'status.conditions.#(type%"' + "*a" * 2000 + '*b")#',
+    "long part": 'status.conditions.#(type%"*' + "a" * 4000 + 'b*")#',
+    "any": 'status.conditions.#(type%"*' + "?" * 4000 + 'b")#',
+    "any and stars": 'status.conditions.#(type%"*' + "a?" * 2000 + 'b")#',
+    "stars in a key": "status." + "*a" * 2000 + "b",
+    "stars in each": "status.conditions.#." + "*" * 2000,
+    "many members": "status.conditions.#.[" + ",".join(f"a{i}" for i in range(800)) + "]",
+    "many queries": "[" + ",".join(['status.conditions.#(type=="x")#'] * 120) + "]",
+    "nested": "[" * 60 + "a" * 3900 + "]" * 60,
+    "open": "#(" * 2000,
+    "long number": "status.n.#(n==" + "9" * 4000 + ")#",
+    "dots": ".".join(["#"] * 2000),
+    "chained": "status.conditions" + '|#(type!="x")#' * 60,
+    "quotes": 'status.conditions.#(a=="' + '\\"' * 1900 + '")#',
+    "reversed": "status.conditions|[" + ",".join(["@reverse"] * 400) + "]",
+    "doubled": "status.conditions" + "|[@this,@this]" * 60 + "|#.#.#.#.#.#",
+}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_a_hostile_expression_costs_less_than_50_ms_on_a_megabyte(hostile: str, document: str) -> None:
+    def measure() -> float:
+        for parse in PARSERS:
+            parse.cache_clear()
+        began = time.process_time()
+        with contextlib.suppress(ExpressionError):
+            get(DOCUMENTS[document], HOSTILE[hostile][:LONGEST])
+        return time.process_time() - began
+
+    assert min(measure() for _ in range(3)) < 0.05
+
+
+def test_an_honest_expression_is_evaluated_on_a_megabyte() -> None:
+    document = {"status": {"conditions": [*MANY, {"type": "Complete", "status": "True"}]}}
+    assert get(document, 'status.conditions.#(type=="Complete")#|#(status=="True")#') == [
+        {"type": "Complete", "status": "True"}
+    ]
+
+
+def test_a_number_beyond_any_float_compares_as_infinite() -> None:
+    document = {"a": [{"n": 10**400}, {"n": -(10**400)}, {"n": 1}]}
+    assert get(document, "a.#(n>1)#.n") == [10**400]
+    assert get(document, "a.#(n<1)#.n") == [-(10**400)]
 
 
 @given(st.text(alphabet=string.ascii_lowercase[:4] + '#()[]{}|.\\"@*?=!<>%~,: 01', max_size=60))

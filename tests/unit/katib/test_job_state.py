@@ -11,7 +11,7 @@ from tests.katib_objects import FAILURE, SUCCESS, job_document
     ("words", "phase"),
     [
         ((), Phase.RUNNING),
-        (("-Complete", "-Failed"), Phase.RUNNING),
+        pytest.param(("-Complete", "-Failed"), Phase.RUNNING, id="12.4-1"),
         (("SuccessCriteriaMet",), Phase.RUNNING),
         (("SuccessCriteriaMet", "Complete"), Phase.SUCCEEDED),
         (("FailureTarget", "Failed"), Phase.FAILED),
@@ -23,10 +23,18 @@ def test_a_job_is_what_its_conditions_say(words: tuple[str, ...], phase: Phase) 
     assert evaluate(SUCCESS, FAILURE, job_document(*words)).phase is phase
 
 
-@pytest.mark.parametrize("word", ["Complete", "Failed"])
-def test_reason_and_message_are_those_of_the_condition_that_is_met(word: str) -> None:
-    found = evaluate(SUCCESS, FAILURE, job_document(word, reason="R", message="m"))
-    assert (found.reason, found.message) == ("R", "m")
+@pytest.mark.parametrize(
+    ("words", "phase"),
+    [
+        pytest.param(("Complete",), Phase.SUCCEEDED, id="12.4-2"),
+        pytest.param(("Failed", "-Complete"), Phase.FAILED, id="12.4-3"),
+    ],
+)
+def test_reason_and_message_are_those_of_the_condition_that_is_met(
+    words: tuple[str, ...], phase: Phase
+) -> None:
+    found = evaluate(SUCCESS, FAILURE, job_document(*words, reason="R", message="m"))
+    assert found == JobState(phase, "R", "m")
 
 
 def test_keys_of_the_condition_may_be_in_any_case() -> None:
@@ -35,6 +43,7 @@ def test_keys_of_the_condition_may_be_in_any_case() -> None:
 
 
 def test_a_count_of_succeeded_pods_has_no_reason() -> None:
+    """12.4-4."""
     found = evaluate("status.[@this].#(succeeded==1)", FAILURE, {"status": {"succeeded": 1}})
     assert found == JobState(Phase.SUCCEEDED)
 

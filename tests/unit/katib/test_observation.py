@@ -1,7 +1,10 @@
+from collections.abc import Sequence
+
 import pytest
 
 from kfx.apis.common import UNAVAILABLE, Metric, MetricLog, MetricStrategy, ObjectiveSpec, Observation
-from kfx.katib.observation import BadTimestamp, is_available, objective_value, observe, unavailable_log
+from kfx.katib import observation
+from kfx.katib.observation import is_available, objective_value, unavailable_log
 from tests.katib_objects import objective, observed
 
 TWO = ObjectiveSpec(
@@ -19,12 +22,17 @@ def log(value: str, at: str = "2020-08-10T14:47:38+08:00", name: str = "loss") -
     return MetricLog(time_stamp=at, name=name, value=value)
 
 
+def observe(logs: Sequence[MetricLog], of: ObjectiveSpec | None) -> Observation | None:
+    return observation.observe(logs, of).observation
+
+
 def test_minimum_maximum_and_latest_of_two_values() -> None:
     logs = [log("0.99", "2019-12-02T14:47:38Z"), log("0.11", "2019-12-02T14:50:38Z")]
     assert observe(logs, objective()) == observed("0.11", low="0.11", high="0.99")
 
 
 def test_metrics_come_in_the_order_of_their_strategies_each_by_its_own_times() -> None:
+    """12.3-7."""
     logs = [
         log("0.62", name="accuracy"),
         log("0.7", name="accuracy"),
@@ -72,9 +80,23 @@ def test_the_latest_is_by_time_and_the_later_line_of_equal_times(
     "at",
     ["2020-08-10T14:47:38", "2020-08-10", "", "1597049258", "2020-13-10T14:47:38Z", "2020-08-10 14:47:38Z"],
 )
-def test_one_bad_time_fails_all_and_says_how_to_write_it(at: str) -> None:
-    with pytest.raises(BadTimestamp, match="RFC 3339; report it as"):
-        observe([log("1"), log("2", at)], objective())
+def test_a_line_of_a_bad_time_is_left_out_and_that_is_told(at: str) -> None:
+    """12.3-8 and 2.7: Katib does without all lines then."""
+    found = observation.observe([log("1"), log("0", at)], objective())
+    assert found.observation == observed("1")
+    assert found.unusable.startswith("1 of 2 values are left out, since their times are not RFC 3339")
+    assert repr(at) in found.unusable
+    assert "report times as 2006-01-02T15:04:05Z" in found.unusable
+
+
+def test_only_lines_of_bad_times_are_nothing_and_that_is_told() -> None:
+    found = observation.observe([log("1", "yesterday")], objective())
+    assert found.observation is None
+    assert found.unusable
+
+
+def test_a_bad_time_of_a_metric_that_nobody_asked_for_is_nothing_to_tell() -> None:
+    assert observation.observe([log("1"), log("2", "", name="other")], objective()).unusable == ""
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
+from typing import Any
+
 import pytest
 
 from kfx.apis.core import ContainerState, ContainerStateWaiting, ContainerStatus, Pod, PodStatus
-from kfx.katib.pod_trouble import find_trouble, find_unschedulable
+from kfx.katib.pod_trouble import find_stuck, find_trouble
 from kfx.kube.model import Condition, ObjectMeta
 
 
@@ -57,8 +59,54 @@ def test_the_image_is_named_where_the_kubelet_says_nothing() -> None:
     assert "image x:1" in found.message
 
 
-def test_the_scheduler_is_quoted() -> None:
+def pending(*reasons: str, **status: Any) -> Pod:
+    waiting = [ContainerStateWaiting(reason=reason) if reason else None for reason in reasons]
+    statuses = tuple(ContainerStatus(name="train", state=ContainerState(waiting=w)) for w in waiting)
+    return Pod(
+        metadata=ObjectMeta(name="p", namespace="ns", uid="p-uid"),
+        status=PodStatus(container_statuses=statuses, **{"phase": "Pending"} | status),
+    )
+
+
+def test_the_scheduler_is_quoted_before_all_else() -> None:
     refused = Condition(type="PodScheduled", status="False", reason="Unschedulable", message="0/1 nodes")
-    unplaced = Pod(metadata=ObjectMeta(name="p"), status=PodStatus(conditions=(refused,)))
-    assert find_unschedulable([pod(), unplaced]) == "pod p has no node: 0/1 nodes"
-    assert find_unschedulable([pod()]) == ""
+    found = find_stuck([pending("ContainerCreating"), pending(conditions=(refused,))])
+    assert found is not None
+    assert (found.reason, found.at_once) == ("PodUnschedulable", True)
+    assert found.message == (
+        "pod p has no node: 0/1 nodes; make room, add a node, or ask for less in the trial template"
+    )
+
+
+@pytest.mark.parametrize(
+    "reasons", [(), ("ContainerCreating",), ("PodInitializing", "PodInitializing")], ids=str
+)
+def test_a_pod_of_which_no_container_has_run_yet_has_not_started(reasons: tuple[str, ...]) -> None:
+    """A volume, Secret or ConfigMap that is not there: the kubelet tells by events only."""
+    found = find_stuck([pending(*reasons)])
+    assert found is not None
+    assert (found.reason, found.about, found.at_once) == ("PodNotStarting", "p-uid", False)
+    assert found.message == (
+        "pod p has not started; create what it refers to, or correct the trial template; "
+        "kubectl describe pod p -n ns tells more"
+    )
+
+
+def test_a_container_that_ends_again_and_again_is_told() -> None:
+    found = find_stuck([pending("CrashLoopBackOff", phase="Running")])
+    assert found is not None
+    assert found.reason == "PodCrashing"
+    assert "kubectl logs p -n ns -p" in found.message
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        pending("", "PodInitializing"),  # an init container runs
+        pending("ContainerCreating", phase="Running"),
+        pending("", phase="Succeeded"),
+        pod("ContainerCreating", deleting=True),
+    ],
+)
+def test_a_pod_that_gets_on_is_not_stuck(pod: Pod) -> None:
+    assert find_stuck([pod]) is None

@@ -1,11 +1,13 @@
 from typing import Any
 
+import msgspec
 import pytest
 
 from kfx.apis.common import CollectorSpec, MetricsCollectorSpec, Observation
 from kfx.apis.trial import Trial
+from kfx.katib.hold_up import HoldUp, say
 from kfx.katib.job_state import JobState, Phase
-from kfx.katib.trial import JobSeen, TrialSeen, needs_observation, plan_trial
+from kfx.katib.trial import JobSeen, TrialSeen, needs_observation, plan_held_up, plan_trial
 from kfx.runtime.plan import Count, Note, Plan
 from tests.katib_objects import JOBS, NOW, observed, said, trial
 
@@ -15,6 +17,7 @@ RUNS = JobState(Phase.RUNNING)
 SUCCEEDED = JobState(Phase.SUCCEEDED)
 FAILED = JobState(Phase.FAILED)
 NAMESPACE = (("namespace", "ns"),)
+STUCK = HoldUp("PodUnschedulable", "pod p has no node", "add one")
 PUSH = MetricsCollectorSpec(collector=CollectorSpec(kind="Push"))
 
 
@@ -53,7 +56,7 @@ def counted(step: str) -> tuple[Count, ...]:
         pytest.param(trial("Created", "Succeeded"), {"job": JobSeen("u", deleting=True)}, "", id="job-going"),
         pytest.param(trial("Created", "Succeeded", retain=True), {}, "", id="job-kept"),
         pytest.param(trial("Created", "Succeeded"), {"job": None}, "", id="all-done"),
-        pytest.param(trial(*STARTED), {"unschedulable": "no node"}, "notes", id="unschedulable"),
+        pytest.param(trial(*STARTED), {"hold_up": STUCK}, "status", id="held-up"),
         pytest.param(trial(*STARTED), {"look_again": 40.0}, "requeue_after", id="watched"),
         pytest.param(trial(deleting=True), {"job": None}, "release", id="deleting"),
         pytest.param(trial("Created", deleting=True, finalizers=()), {"job": None}, "", id="released"),
@@ -65,12 +68,7 @@ def counted(step: str) -> tuple[Count, ...]:
 def test_plan_writes_only(of: Trial, more: dict[str, Any], writes: str) -> None:
     found = plan(of, **more)
     fields = ("add_finalizers", "intent", "create", "status", "delete", "release", "requeue_after")
-    written = [f for f in fields if getattr(found, f)]
-    if writes == "notes":
-        assert not written
-        assert found.notes
-    else:
-        assert " ".join(written) == writes
+    assert " ".join(f for f in fields if getattr(found, f)) == writes
 
 
 class TestStart:
@@ -189,8 +187,84 @@ def test_the_end_carries_what_the_job_says(
     assert found.status.completion_time == NOW
 
 
+def held_up(of: Trial, by: HoldUp = STUCK) -> Trial:
+    told = say(of.status.conditions, by, NOW)
+    return msgspec.structs.replace(of, status=msgspec.structs.replace(of.status, conditions=told))
+
+
+class TestHoldUp:
+    """Something is in the way of the job."""
+
+    def test_it_is_told_by_an_event_and_in_the_message_of_the_condition(self) -> None:
+        found = plan(trial(*STARTED), hold_up=STUCK)
+        assert found.status is not None
+        running = found.status.conditions[-1]
+        assert (running.type, running.status, running.reason) == ("Running", "True", "Running")
+        assert running.message == "Trial is running. PodUnschedulable: pod p has no node; add one"
+        assert found.notes == (Note("Warning", "PodUnschedulable", "pod p has no node; add one"),)
+
+    def test_it_is_told_once(self) -> None:
+        assert plan(held_up(trial(*STARTED)), hold_up=STUCK) == Plan()
+
+    def test_other_details_of_the_same_reason_are_not_written(self) -> None:
+        other = HoldUp("PodUnschedulable", "0/2 nodes are available", "add one")
+        assert plan(held_up(trial(*STARTED)), hold_up=other) == Plan()
+
+    def test_another_reason_takes_its_place(self) -> None:
+        found = plan(held_up(trial(*STARTED)), hold_up=HoldUp("PodNotStarting", "pod p waits", "see why"))
+        assert found.status is not None
+        assert found.status.conditions[-1].message == "Trial is running. PodNotStarting: pod p waits; see why"
+
+    def test_once_it_is_over_the_message_is_katibs_again(self) -> None:
+        found = plan(held_up(trial(*STARTED)))
+        assert found.status is not None
+        assert found.status.conditions[-1].message == "Trial is running"
+        assert found.notes == ()
+
+    def test_while_it_may_be_over_the_message_stays(self) -> None:
+        assert plan(held_up(trial(*STARTED)), look_again=30.0) == Plan(requeue_after=30.0)
+
+    @pytest.mark.parametrize(
+        "more", [{"state": FAILED}, {"state": SUCCEEDED, "observation": observed("1")}], ids=["bad", "good"]
+    )
+    def test_it_does_not_outlive_the_trial(self, more: dict[str, Any]) -> None:
+        found = plan(held_up(trial(*STARTED)), **more)
+        assert found.status is not None
+        running = found.status.conditions[1]
+        assert (running.status, running.message) == ("False", "Trial is running")
+
+    @pytest.mark.parametrize("words", [(), ("Created",), STARTED])
+    def test_a_job_that_cannot_be_made_now_is_told_where_the_trial_stands(
+        self, words: tuple[str, ...]
+    ) -> None:
+        found = plan_held_up(trial(*words), HoldUp("JobForbidden", "no", "ask"), NOW)
+        assert found.status is not None
+        last = found.status.conditions[-1]
+        assert (last.type, last.status) == ((words or ("Created",))[-1], "True")
+        assert last.message.endswith(". JobForbidden: no; ask")
+        assert plan_held_up(held_up(trial("Created")), STUCK, NOW) == Plan()
+
+    def test_a_job_that_is_made_at_last_leaves_no_trace_of_it(self) -> None:
+        found = plan(held_up(trial("Created")), None)
+        assert found.status is not None
+        assert [each.message for each in found.status.conditions] == ["Trial is created", "Trial is running"]
+        again = plan(held_up(trial(*STARTED)), None)
+        assert again.status is not None
+        assert again.status.conditions[-1].message == "Trial is running"
+
+
 class TestSuccess:
     """The job has succeeded."""
+
+    def test_values_that_were_left_out_are_told(self) -> None:
+        found = plan(trial(*STARTED), state=SUCCEEDED, observation=observed("1"), unusable="1 of 2 values")
+        assert found.notes[1] == Note("Warning", "MetricsIgnored", "1 of 2 values")
+        gone = plan(trial(*STARTED), state=SUCCEEDED, gave_up=True, unusable="1 of 1 values")
+        assert [note.reason for note in gone.notes] == [
+            "MetricsUnavailable",
+            "MetricsIgnored",
+            "MetricsMissing",
+        ]
 
     def test_the_observation_is_kept_and_counted(self) -> None:
         found = plan(trial(*STARTED), state=SUCCEEDED, observation=observed("0.1"))
@@ -249,6 +323,12 @@ def test_deletion_is_counted_when_the_finalizer_goes() -> None:
     assert found == Plan(release=("clean-metrics-in-db",), counts=counted("deleted"))
 
 
+def test_what_is_left_in_the_store_is_told_when_the_finalizer_goes() -> None:
+    found = plan(trial("Created", deleting=True), None, left_behind="rows are left")
+    assert found.release == ("clean-metrics-in-db",)
+    assert found.notes == (Note("Warning", "MetricsLeftBehind", "rows are left"),)
+
+
 class TestEarlyStopped:
     """Stopped by the early-stopping service; Running stays True."""
 
@@ -261,6 +341,10 @@ class TestEarlyStopped:
         assert found.status is not None
         assert found.status.observation == observed("0.3")
         assert found.status.completion_time is None
+
+    def test_values_that_were_left_out_are_told(self) -> None:
+        found = plan(self.OF, observation=observed("0.3"), unusable="1 of 2 values")
+        assert found.notes == (Note("Warning", "MetricsIgnored", "1 of 2 values"),)
 
     def test_then_the_job_goes(self) -> None:
         assert plan(trial("Created", "Running", "EarlyStopped", value="0.3")).delete

@@ -10,6 +10,7 @@ from kfx.kube.errors import Conflict, Forbidden, TransportError
 from kfx.runtime.controller import Controller, describe
 from kfx.runtime.leader import LeadershipLost, WriteHeld
 from kfx.runtime.metrics import RuntimeMetrics
+from kfx.runtime.ratelimit import ExponentialBackoff
 from kfx.runtime.reconcile import Request, Result, StaleRead, TerminalError
 
 A, B = Request("ns", "a"), Request("ns", "b")
@@ -152,6 +153,12 @@ async def test_success_forgets_past_failures():
     reconciler = Scripted(FORBIDDEN, FORBIDDEN, Result(requeue_after=1), FORBIDDEN)
     await run(reconciler, A)
     assert reconciler.times == [0, 0.005, 0.015, 1.015, 1.02]
+
+
+async def test_a_limiter_of_the_users_spaces_the_tries():
+    reconciler = Scripted(*[RuntimeError("no")] * 3)
+    await run(reconciler, A, limiter=ExponentialBackoff(base=1, cap=2))
+    assert reconciler.times == [0, 1, 3, 5]
 
 
 async def test_a_terminal_error_forgets_past_failures():
