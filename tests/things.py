@@ -30,7 +30,13 @@ class Thing(KubeObject, kw_only=True):
 
 def raw(name: str, version: int | str, *, group: str = "", **metadata: Any) -> bytes:
     """A Thing as the server writes it."""
-    found = {"name": name, "namespace": "ns", "resourceVersion": str(version), **metadata}
+    found = {
+        "name": name,
+        "namespace": "ns",
+        "uid": f"uid-{name}",
+        "resourceVersion": str(version),
+        **metadata,
+    }
     return json.dumps({"metadata": found, "spec": {"group": group}}).encode()
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from kfx.kube.client import Client
-from kfx.kube.decode import Raw, decoder_for, metadata_decoder_for, unstructured_decoder_for
+from kfx.kube.decode import Raw, decoder_for, metadata_decoder_for, strict, unstructured_decoder_for
 from kfx.kube.listwatch import Page, WatchMessage
 from kfx.kube.model import KubeObject, PartialObjectMetadata, Unstructured
 from kfx.kube.resource import Resource
@@ -38,12 +38,17 @@ class Selection:
         return self.kind is PartialObjectMetadata
 
     def decoder(self) -> Callable[[Raw], KubeObject]:
-        """From an object's text to its type."""
+        """From the text of an object in a list or watch to its type; raises Undecodable."""
+        resource, kind, api_version = self.resource, self.resource.kind, self.resource.api_version
+        decode: Callable[[Raw], KubeObject]
         if self.metadata_only:
-            return metadata_decoder_for(self.resource)
-        if self.kind is Unstructured:
-            return unstructured_decoder_for(self.resource)
-        return decoder_for(self.kind)
+            decode = metadata_decoder_for(resource)
+            kind, api_version = "PartialObjectMetadata", "meta.k8s.io/v1"
+        elif self.kind is Unstructured:
+            decode = unstructured_decoder_for(resource)
+        else:
+            decode = decoder_for(self.kind)
+        return strict(decode, resource, kind=kind, api_version=api_version)
 
     def __str__(self) -> str:
         parts = (self.namespace, self.label_selector, self.field_selector)

@@ -21,7 +21,7 @@ class ObjectReader(Generic[T]):
     def __init__(self, decode: Callable[[Raw], T], metrics: InformerMetrics) -> None:
         self._decode = decode
         self._metrics = metrics
-        self._skipped: dict[tuple[str, str, str], None] = {}
+        self._skipped: dict[tuple[str, str], None] = {}
 
     def read(self, raw: Raw) -> tuple[T | None, ObjectHead]:
         """The object, ``None`` where it does not decode, and what identifies it."""
@@ -35,7 +35,7 @@ class ObjectReader(Generic[T]):
 
     def _skip(self, failed: Undecodable) -> None:
         self._metrics.undecodable.inc()
-        version = (failed.head.namespace, failed.head.name, failed.head.resource_version)
+        version = (str(failed), failed.head.resource_version)  # the text names the object
         if version in self._skipped:
             return
         self._skipped[version] = None
