@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from kfx.kube.client import Client
@@ -230,13 +231,21 @@ class Cache:
             reflector: Reflector[Any] = Reflector(
                 chosen.resource, source, chosen.decoder(), metrics=metrics, streaming=True
             )
-            metrics.last_event_age.set_function(reflector.age)
+            metrics.last_event_age.set_function(partial(self._longest_age, chosen.resource))
             found = self._informers[chosen] = Informer(reflector, Store(), transform=transform)
             if self._group is not None:
                 self._start(chosen, found)
         elif transform is not None and found.transform is not transform:
             raise ValueError(f"{chosen}: declare the transform with the first use of the kind")
         return found
+
+    def _longest_age(self, resource: Resource) -> float:
+        """Of all selections of a resource, since its metrics are one; -1 before the first answer to any."""
+        return max(
+            informer.reflector.age()
+            for chosen, informer in self._informers.items()
+            if chosen.resource == resource
+        )
 
     def _start(self, chosen: Selection, informer: Informer[Any]) -> None:
         if self._group is None:

@@ -261,7 +261,9 @@ class RuntimeMetrics:
             f"{prefix}_undecodable_objects_total", "Objects skipped as unreadable.", labels
         )
         self._informer_age = self._gauge(
-            f"{prefix}_last_event_age_seconds", "Time since the watch was last heard of.", labels
+            f"{prefix}_last_event_age_seconds",
+            "Time since the server was last heard of; the longest, where parts of a kind are followed apart.",
+            labels,
         )
 
     def _counter(self, name: str, help_text: str, labels: Sequence[str] = ()) -> Counter:

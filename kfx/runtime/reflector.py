@@ -222,7 +222,11 @@ class Reflector(Generic[T]):
         except errors.Interrupted:
             ending = "interrupted"
         self._metrics.watch_restarts(ending).inc()
-        if not received and asyncio.get_running_loop().time() - began < SHORT_WATCH:
+        if received or asyncio.get_running_loop().time() - began >= SHORT_WATCH:
+            self._heard(
+                at=began
+            )  # an idle kind of a server without bookmarks: that it was opened is an answer
+        else:
             self._relist("short_watch")
             await self._pause(errors.TransportError("the watch ended as soon as it had begun"))
 
@@ -248,9 +252,9 @@ class Reflector(Generic[T]):
     def _relist(self, reason: str) -> None:
         self._since, self._reason = None, reason
 
-    def _heard(self, failed: Exception | None = None) -> None:
-        """The server answered; ``failed`` when the answer is that the kind is not served."""
-        self._heard_at = asyncio.get_running_loop().time()
+    def _heard(self, failed: Exception | None = None, *, at: float | None = None) -> None:
+        """The server answered, now or ``at``; ``failed`` when the answer is that the kind is not served."""
+        self._heard_at = max(self._heard_at or 0.0, asyncio.get_running_loop().time() if at is None else at)
         self.problem = None
         now_failing = type(failed) if failed is not None else None
         if self._failing is now_failing:
