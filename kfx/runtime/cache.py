@@ -232,6 +232,7 @@ class Cache:
                 chosen.resource, source, chosen.decoder(), metrics=metrics, streaming=True
             )
             metrics.last_event_age.set_function(partial(self._longest_age, chosen.resource))
+            metrics.last_version.set_function(partial(self._lowest_version, chosen.resource))
             found = self._informers[chosen] = Informer(reflector, Store(), transform=transform)
             if self._group is not None:
                 self._start(chosen, found)
@@ -241,11 +242,13 @@ class Cache:
 
     def _longest_age(self, resource: Resource) -> float:
         """Of all selections of a resource, since its metrics are one; -1 before the first answer to any."""
-        return max(
-            informer.reflector.age()
-            for chosen, informer in self._informers.items()
-            if chosen.resource == resource
-        )
+        return max(each.age() for each in self._reflectors(resource))
+
+    def _lowest_version(self, resource: Resource) -> int:
+        return min(each.version() for each in self._reflectors(resource))
+
+    def _reflectors(self, resource: Resource) -> list[Reflector[Any]]:
+        return [each.reflector for chosen, each in self._informers.items() if chosen.resource == resource]
 
     def _start(self, chosen: Selection, informer: Informer[Any]) -> None:
         if self._group is None:

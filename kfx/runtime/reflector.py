@@ -107,6 +107,10 @@ class Reflector(Generic[T]):
         """Seconds since the server was last heard of; -1 before the first answer."""
         return -1.0 if self._heard_at is None else asyncio.get_event_loop().time() - self._heard_at
 
+    def version(self) -> int:
+        """Up to where the collection is known; -1 while a list is due, or where versions are no numbers."""
+        return int(self._since) if self._since is not None and self._since.isdigit() else -1
+
     async def changes(self) -> AsyncGenerator[Change[T], None]:
         """Every change, without end: a lost connection is a pause, never an error."""
         while True:
