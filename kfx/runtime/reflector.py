@@ -15,6 +15,7 @@ from kfx.kube.decode import Raw, ends_initial_events, read_head
 from kfx.kube.listwatch import ListerWatcher, WatchMessage
 from kfx.kube.model import KubeObject
 from kfx.kube.resource import Resource
+from kfx.kube.transport import ConnectionCut
 from kfx.runtime.backoff import Backoff
 from kfx.runtime.log import get_logger
 from kfx.runtime.metrics import InformerMetrics
@@ -28,6 +29,7 @@ SLICE = 100  # objects decoded or handed on between two looks at the event loop
 LIST_SECONDS = 300  # after which a server ends the stream of a list
 SHORT_WATCH = 1.0  # seconds; a watch that ends sooner and brought nothing counts as an error
 STREAM_SILENCE = 10.0  # seconds; an old server takes a streamed list for a watch and never ends it
+AWAY = (errors.Unreachable, ConnectionCut)  # what restored its data meanwhile was stopped for it
 NOT_SERVED_PERIOD = 30.0  # seconds between two looks for a kind that is not served
 
 log = get_logger(__name__)
@@ -125,6 +127,8 @@ class Reflector(Generic[T]):
             except (errors.TransportError, errors.TooManyRequests) as failed:
                 self._metrics.watch_restarts("error").inc()
                 await self._pause(failed)  # nothing is known to be lost: go on from the same version
+                if isinstance(failed, AWAY):
+                    await self._ask_whether_set_back()
             except errors.ApiError as failed:
                 self._relist("error")
                 await self._pause(failed)
@@ -252,6 +256,18 @@ class Reflector(Generic[T]):
             )
         if version:
             self._since = version
+
+    async def _ask_whether_set_back(self) -> None:
+        """A store restored from a backup is silent until it has reached the version that is asked for.
+
+        A server with bookmarks tells within a minute or so, one without never.
+        """
+        if self._since is None:
+            return
+        with suppress(errors.ApiError, errors.TransportError):
+            page = await self._source.list_page(limit=1, continue_token="")
+            if is_older(page.resource_version, self._since):
+                self._relist("set_back")
 
     def _relist(self, reason: str) -> None:
         self._since, self._reason = None, reason
