@@ -23,7 +23,8 @@ from kfx.kube.credentials import Credentials
 from kfx.kube.errors import AlreadyExists, TransportError, Unreachable
 from kfx.kube.tls import Material, Tls
 from kfx.runtime.cache import Cache
-from tests.cluster.fault_rig import CONFIG_MAPS, STREAM, Rig, until
+from tests.cluster.fault_proxy import Exchange
+from tests.cluster.fault_rig import CONFIG_MAPS, STREAM, WATCH, Rig, until
 from tests.pki import authority
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
@@ -123,17 +124,24 @@ async def test_C3_after_the_death_of_etcd_all_goes_on(
 async def test_A4_what_was_deleted_before_a_compaction_is_told_as_gone(
     cluster: Layout, rig: Rig, programs: Mapping[str, Path]
 ) -> None:
+    let_go = asyncio.Event()
+
+    async def wait(exchange: Exchange) -> None:
+        await let_go.wait()
+        await exchange.pass_on()
+
     async with rig.following() as names:
         await rig.put("a", "b")
         await until(lambda: names() == {"a", "b"})
-        await rig.proxy.refuse()
+        held = rig.proxy.inject("GET", WATCH, wait)
         rig.proxy.cut_all()
+        await until(lambda: held.hits)
         await rig.drop("a")
         await rig.put("c", "d")
         await compact(cluster, await version_of(rig, "d"))
         end(cluster, "kube-apiserver")  # whose memory of changes would answer still
         await start_api_server(cluster, programs)
-        await rig.proxy.listen()
+        let_go.set()
         await until(lambda: names() == {"b", "c", "d"})
     assert ("gone", "a") in rig.told
     assert rig.told.count(("came", "b")) == 1
