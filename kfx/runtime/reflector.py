@@ -231,9 +231,7 @@ class Reflector(Generic[T]):
             ending = "interrupted"
         self._metrics.watch_restarts(ending).inc()
         if received or asyncio.get_running_loop().time() - began >= SHORT_WATCH:
-            self._heard(
-                at=began
-            )  # an idle kind of a server without bookmarks: that it was opened is an answer
+            self._heard(at=began)  # without bookmarks an idle kind is heard of by nothing else
         else:
             self._relist("short_watch")
             await self._pause(errors.TransportError("the watch ended as soon as it had begun"))
