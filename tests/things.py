@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, ClassVar
 
-from kfx.kube.decode import decoder_for
+from kfx.kube.decode import decoder_for, strict
 from kfx.kube.listwatch import Page, WatchMessage
 from kfx.kube.model import KubeObject, Model
 from kfx.kube.resource import Resource
@@ -38,6 +38,11 @@ def raw(name: str, version: int | str, *, group: str = "", **metadata: Any) -> b
         **metadata,
     }
     return json.dumps({"metadata": found, "spec": {"group": group}}).encode()
+
+
+def stray(name: str, version: int | str) -> bytes:
+    """An object of another kind, by mistake among Things."""
+    return b'{"kind":"Gadget",' + raw(name, version)[1:]
 
 
 def thing(name: str, version: int | str = 1, *, group: str = "", **metadata: Any) -> Thing:
@@ -113,7 +118,8 @@ def reflector_of(
 ) -> Reflector[Thing]:
     """A reflector of Things."""
     found = metrics or RuntimeMetrics().informer("things.example.org")
-    return Reflector(Thing.resource, server, decoder_for(Thing), metrics=found, streaming=streaming)
+    decode = strict(decoder_for(Thing), Thing.resource, kind="Thing", api_version="example.org/v1")
+    return Reflector(Thing.resource, server, decode, metrics=found, streaming=streaming)
 
 
 def informer_of(

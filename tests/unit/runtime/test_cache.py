@@ -15,7 +15,7 @@ from kfx.runtime.handler import EnqueueRequestForObject
 from kfx.runtime.metrics import RuntimeMetrics
 from kfx.runtime.reconcile import Request
 from kfx.runtime.workqueue import WorkQueue
-from tests.things import Thing, end_of_list, event, play, raw
+from tests.things import Thing, end_of_list, event, play, raw, stray
 
 OTHERS = Resource("example.org", "v1", "others", "Other")
 
@@ -79,12 +79,12 @@ class Mixed(Playback):
 
     async def watch(self, resource: Resource, **options: Any) -> AsyncGenerator[WatchMessage, None]:
         strays: list[Any] = [
-            WatchMessage("ADDED", b'{"kind":"Gadget",' + raw("gadget", 2)[1:]),
+            WatchMessage("ADDED", stray("gadget", 2)),
             event("ADDED", "", 2),
             event("ADDED", "nowhere", 2, namespace=""),
             event("ADDED", "nobody", 2, uid=""),
         ]
-        deletion = WatchMessage("DELETED", b'{"kind":"Gadget",' + raw("good", 9)[1:])
+        deletion = WatchMessage("DELETED", stray("good", 9))
         first = [*strays, event("ADDED", "good", 1), end_of_list(5)]
         async for message in play(first if options.get("initial_events") else [*strays, deletion, "forever"]):
             yield message
