@@ -80,9 +80,9 @@ async def test_W9_ten_thousand_parameters_are_judged_within_two_seconds() -> Non
 @pytest.mark.parametrize(
     "content",
     [
-        {"list": [0] * 3_000_000},
+        {"list": [0] * 1_500_000},
         {"text": "x" * 6_000_000},
-        {f"key-{number}": {"a": [number]} for number in range(150_000)},
+        {f"key-{number}": {"a": [number]} for number in range(60_000)},
     ],
     ids=["numbers", "text", "members"],
 )
