@@ -77,13 +77,12 @@ def strict(
 
     That is another kind or version than the one given, or no name, uid or namespace where there must be one.
     An object of a list may leave out both kind and version. What has no place in the collection has an empty
-    head; an object without uid keeps its own. (client-go ``cache.Reflector`` skips the same.)
+    head; an object without uid keeps its own.
     """
     names = [("kind", kind), ("apiVersion", api_version)]
     texts = [",".join(f'"{name}":"{value}"' for name, value in order) for order in (names, names[::-1])]
-    openings = tuple(
-        f"{{{text}".encode() for text in texts
-    )  # as API servers write them, so nothing is read twice
+    # as API servers begin their objects: of these nothing is read twice
+    openings = tuple(f"{{{text}".encode() for text in texts)
     longest = len(openings[0])
 
     def check(raw: Raw) -> T:
@@ -94,7 +93,8 @@ def strict(
         obj = decode(raw)
         meta = obj.metadata
         if not meta.name or (resource.namespaced and not meta.namespace):
-            raise Undecodable(resource, ObjectHead(), "it has no name or no namespace")
+            problem = "it has no name or no namespace; a cluster-wide kind is declared with namespaced=False"
+            raise Undecodable(resource, ObjectHead(), problem)
         if not meta.uid:
             head = ObjectHead(meta.name, meta.namespace, meta.resource_version)
             raise Undecodable(resource, head, "it has no uid")
