@@ -125,7 +125,6 @@ async def admission(
     directory: Path,
     *handlers: AdmissionHandler,
     limits: AdmissionLimits | None = None,
-    drain_delay: float = 0.0,
 ) -> AsyncIterator[Running]:
     pair = new_pair()
     write_pair(directory, pair)
@@ -137,7 +136,6 @@ async def admission(
         certificates=FileCertificates(directory),
         metrics=metrics,
         limits=limits,
-        drain_delay=drain_delay,
     )
     async with server.serving():
         yield Running(server, metrics, pair)

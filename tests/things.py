@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncGenerator
 from typing import Any, ClassVar
 
-from kfx.kube.decode import decoder_for
+from kfx.kube.decode import decoder_for, strict
 from kfx.kube.listwatch import Page, WatchMessage
 from kfx.kube.model import KubeObject, Model
 from kfx.kube.resource import Resource
@@ -30,8 +30,19 @@ class Thing(KubeObject, kw_only=True):
 
 def raw(name: str, version: int | str, *, group: str = "", **metadata: Any) -> bytes:
     """A Thing as the server writes it."""
-    found = {"name": name, "namespace": "ns", "resourceVersion": str(version), **metadata}
+    found = {
+        "name": name,
+        "namespace": "ns",
+        "uid": f"uid-{name}",
+        "resourceVersion": str(version),
+        **metadata,
+    }
     return json.dumps({"metadata": found, "spec": {"group": group}}).encode()
+
+
+def stray(name: str, version: int | str) -> bytes:
+    """An object of another kind, by mistake among Things."""
+    return b'{"kind":"Gadget",' + raw(name, version)[1:]
 
 
 def thing(name: str, version: int | str = 1, *, group: str = "", **metadata: Any) -> Thing:
@@ -105,7 +116,8 @@ class Scripted:
 def reflector_of(server: Any, *, metrics: InformerMetrics | None = None, **options: Any) -> Reflector[Thing]:
     """A reflector of Things."""
     found = metrics or RuntimeMetrics().informer("things.example.org")
-    return Reflector(Thing.resource, server, decoder_for(Thing), metrics=found, **options)
+    decode = strict(decoder_for(Thing), Thing.resource, kind="Thing", api_version="example.org/v1")
+    return Reflector(Thing.resource, server, decode, metrics=found, **options)
 
 
 def informer_of(server: Any, **options: Any) -> Informer[Thing]:

@@ -58,16 +58,34 @@ def start_storage_and_api(
     layout: Layout, binaries: Mapping[str, Path], *, audit: bool, extra: Sequence[str] = ()
 ) -> None:
     """Start etcd and kube-apiserver; the API server waits for etcd by itself."""
-    _start(layout, "etcd", [binaries["etcd"], *_etcd_flags(layout)])
+    start_etcd(layout, binaries)
     start_api_server(layout, binaries, audit=audit, extra=extra)
 
 
+def start_etcd(layout: Layout, binaries: Mapping[str, Path]) -> None:
+    """Start etcd on what is in its folder."""
+    _start(layout, "etcd", [binaries["etcd"], *_etcd_flags(layout)])
+
+
 def start_api_server(
-    layout: Layout, binaries: Mapping[str, Path], *, audit: bool = False, extra: Sequence[str] = ()
+    layout: Layout,
+    binaries: Mapping[str, Path],
+    *,
+    audit: bool = False,
+    extra: Sequence[str] = (),
+    name: str = "kube-apiserver",
+    etcd: str = "",
 ) -> None:
-    """Start kube-apiserver, beside an etcd that runs or will."""
-    flags = [*_api_server_flags(layout), *(_audit_flags(layout) if audit else ()), *extra]
-    _start(layout, "kube-apiserver", [binaries["kube-apiserver"], *flags])
+    """Start kube-apiserver, beside an etcd that runs or will; ``etcd`` is its URL if it is reached otherwise.
+
+    Under another ``name`` it is one more; ``extra`` then gives it a port of its own.
+    """
+    flags = [
+        *_api_server_flags(layout, etcd or layout.etcd),
+        *(_audit_flags(layout) if audit else ()),
+        *extra,
+    ]
+    _start(layout, name, [binaries["kube-apiserver"], *flags])
 
 
 def start_controllers(layout: Layout, binaries: Mapping[str, Path]) -> None:
@@ -146,12 +164,12 @@ def _etcd_flags(layout: Layout) -> list[str]:
     ]
 
 
-def _api_server_flags(layout: Layout) -> list[str]:
+def _api_server_flags(layout: Layout, etcd: str) -> list[str]:
     pki = layout.pki
     # a loopback address may not be an endpoint of the Service "kubernetes"
     endpoint = "lease" if layout.linked else "none"
     return [
-        f"--etcd-servers={layout.etcd}",
+        f"--etcd-servers={etcd}",
         f"--bind-address={layout.host_ip}",
         f"--advertise-address={layout.host_ip}",
         f"--endpoint-reconciler-type={endpoint}",

@@ -88,6 +88,38 @@ def unstructured_decoder_for(resource: Resource) -> Callable[[Raw], Unstructured
     return decode
 
 
+def strict(
+    decode: Callable[[Raw], T], resource: Resource, *, kind: str, api_version: str
+) -> Callable[[Raw], T]:
+    """``decode``, but :class:`Undecodable` for what is no stored object of ``resource``.
+
+    That is another kind or version than the one given, or no name, uid or namespace where there must be one.
+    An object of a list may leave out both kind and version. What has no place in the collection has a stand-in
+    without a name; that of an object without uid keeps its own.
+    """
+    names = [("kind", kind), ("apiVersion", api_version)]
+    texts = [",".join(f'"{name}":"{value}"' for name, value in order) for order in (names, names[::-1])]
+    # as API servers begin their objects: of these nothing is read twice
+    openings = tuple(f"{{{text}".encode() for text in texts)
+    longest = len(openings[0])
+
+    def check(raw: Raw) -> T:
+        if not bytes(memoryview(raw)[:longest]).startswith(openings):
+            found = _read_type(raw)
+            if (found.kind or kind, found.api_version or api_version) != (kind, api_version):
+                raise Undecodable(resource, b"", f"it is a {found.kind} of {found.api_version}")
+        obj = decode(raw)
+        meta = obj.metadata
+        if not meta.name or (resource.namespaced and not meta.namespace):
+            problem = "it has no name or no namespace; a cluster-wide kind is declared with namespaced=False"
+            raise Undecodable(resource, b"", problem)
+        if not meta.uid:
+            raise Undecodable(resource, raw, "it has no uid")
+        return obj
+
+    return check
+
+
 def read_head(raw: Raw) -> ObjectHead:
     """Name, namespace and resourceVersion, as far as they can be read at all."""
     try:
@@ -109,6 +141,11 @@ def ends_initial_events(bookmark: Raw) -> bool:
     return annotations.get("k8s.io/initial-events-end") == "true"
 
 
+class _Type(msgspec.Struct, rename="camel"):
+    kind: str = ""
+    api_version: str = ""
+
+
 class _Annotations(msgspec.Struct):
     annotations: dict[str, str] = {}
 
@@ -122,6 +159,7 @@ class _WithHead(msgspec.Struct):
 
 
 _with_head_decoder = msgspec.json.Decoder(_WithHead)
+_type_decoder = msgspec.json.Decoder(_Type)
 _bookmark_decoder = msgspec.json.Decoder(_Bookmark)
 _members_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _metadata_decoder = msgspec.json.Decoder(ObjectMeta)
@@ -148,6 +186,14 @@ def _as_far_as_readable(kind: type[M], raw: Raw) -> M:
         except (ValueError, KeyError, RecursionError):
             continue
     return kind(**found)
+
+
+def _read_type(raw: Raw) -> _Type:
+    """Empty where the text is no object: what decodes it says so better."""
+    try:
+        return _type_decoder.decode(raw)
+    except (ValueError, RecursionError):
+        return _Type()
 
 
 def _typed_decoder(kind: type[T], resource: Resource) -> Callable[[Raw], T]:

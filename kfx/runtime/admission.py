@@ -129,11 +129,7 @@ class _Clock:
 
 
 class AdmissionServer:
-    """Serves ``handlers`` by their exact paths on ``host:port`` with the certificate of ``certificates``.
-
-    ``drain_delay``: seconds for which it goes on serving after it has said that it is not ready, so that
-    Services forget this replica first.
-    """
+    """Serves ``handlers`` by their exact paths on ``host:port`` with the certificate of ``certificates``."""
 
     def __init__(
         self,
@@ -144,13 +140,11 @@ class AdmissionServer:
         metrics: RuntimeMetrics,
         host: str = "",
         flag: str = "--webhook-port",
-        drain_delay: float = 0.0,
         limits: AdmissionLimits | None = None,
     ) -> None:
         self._routes = {each.path: _Route(each, metrics.webhook(each.path)) for each in handlers}
         self._certificates = certificates
         self._limits = limits or AdmissionLimits()
-        self._drain_delay = drain_delay
         self._budget = BodyBudget()
         self._turns = asyncio.Semaphore(self._limits.concurrency)
         self._queued = 0
@@ -187,7 +181,6 @@ class AdmissionServer:
             finally:
                 dialling.cancel()
                 self._problem = "shutting down"
-            await asyncio.sleep(self._drain_delay)
 
     async def _dial_for_ever(self) -> None:
         while True:

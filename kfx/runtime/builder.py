@@ -1,7 +1,7 @@
 """One operator's parts, made and joined in the order that the runtime's promises need."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from kfx.kube.client import Client
@@ -11,13 +11,16 @@ from kfx.kube.resource import Resource
 from kfx.kube.transport import Transport
 from kfx.runtime.cache import Cache
 from kfx.runtime.controller import Controller, Report
+from kfx.runtime.debug import DebugServer
 from kfx.runtime.events import EventRecorder
 from kfx.runtime.handler import EnqueueRequestForObject, EnqueueRequestForOwner
 from kfx.runtime.leader import AlwaysLeader, LeaderElector, own_identity
 from kfx.runtime.lease import ApiLeaseLock
+from kfx.runtime.loop_lag import LoopLag
 from kfx.runtime.manager import Manager, Server
 from kfx.runtime.metrics import RuntimeMetrics
 from kfx.runtime.reconcile import Reconciler
+from kfx.runtime.workqueue import QueueState
 from kfx.runtime.writer import Writer
 
 
@@ -41,7 +44,10 @@ class Operator:
         self.cache = Cache(reader, metrics=self.metrics)
         self.recorder = EventRecorder(reader, name, metrics=self.metrics, user_agent=f"{name}/events")
         self.writer = Writer(self.client, self.recorder, self.metrics)
+        self._loop_lag = LoopLag(self.metrics)
         self._controllers: list[Controller] = []
+        self._queues: dict[str, Callable[[], QueueState]] = {}
+        self._stop: asyncio.Event | None = None
 
     @classmethod
     @asynccontextmanager
@@ -69,6 +75,7 @@ class Operator:
         """
         found = Controller(name, reconciler, workers=workers, metrics=self.metrics, report=report)
         self._controllers.append(found)
+        self._queues[name] = found.queue.state
         self.cache.watch(kind, EnqueueRequestForObject(), found.queue)
         what = kind.resource
         owner = EnqueueRequestForOwner(what.group, what.kind, namespaced=what.namespaced)
@@ -77,18 +84,38 @@ class Operator:
         return found
 
     def ready(self) -> str | None:
-        """A check for :class:`HealthServer`: which kinds are not read yet, or may not be read any more."""
+        """For readiness: which kinds are not read yet, or may not be read any more; or that it stops."""
+        if self._stop is not None and self._stop.is_set():
+            return "shutting down"
         return "; ".join(self.cache.unsynced()) or None
 
+    def alive(self) -> str | None:
+        """For liveness: for how long something has blocked the event loop, if that was too long."""
+        return self._loop_lag.check()
+
+    def debug_server(self, addr: str) -> DebugServer:
+        """What queues, caches, tasks and memory are at; ``addr``, its host a loopback one, or ``0`` for none.
+
+        Raises InvalidAddress.
+        """
+        return DebugServer(addr, queues=self._queues, caches=self.cache.states)
+
     async def run(
-        self, stop: asyncio.Event, *, servers: Sequence[Server] = (), grace_period: float = 30.0
+        self,
+        stop: asyncio.Event,
+        *,
+        servers: Sequence[Server] = (),
+        shutdown_delay: float = 0.0,
+        grace_period: float = 30.0,
     ) -> None:
-        """Run until ``stop`` is set. Raises as :meth:`kfx.runtime.manager.Manager.run` does."""
+        """Run until ``stop`` is set; times and errors are those of :class:`kfx.runtime.manager.Manager`."""
+        self._stop = stop
         await Manager(
             servers=servers,
             cache=self.cache,
             elector=self.elector,
             controllers=self._controllers,
-            background=[self.recorder],
+            background=[self._loop_lag, self.recorder],
+            shutdown_delay=shutdown_delay,
             grace_period=grace_period,
         ).run(stop)

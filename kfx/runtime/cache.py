@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from kfx.kube.client import Client
-from kfx.kube.decode import Raw, decoder_for, metadata_decoder_for, unstructured_decoder_for
+from kfx.kube.decode import Raw, decoder_for, metadata_decoder_for, strict, unstructured_decoder_for
 from kfx.kube.listwatch import Page, WatchMessage
 from kfx.kube.model import KubeObject, PartialObjectMetadata, Unstructured
 from kfx.kube.resource import Resource
@@ -38,12 +39,17 @@ class Selection:
         return self.kind is PartialObjectMetadata
 
     def decoder(self) -> Callable[[Raw], KubeObject]:
-        """From an object's text to its type."""
+        """From the text of an object in a list or watch to its type; raises Undecodable."""
+        resource, kind, api_version = self.resource, self.resource.kind, self.resource.api_version
+        decode: Callable[[Raw], KubeObject]
         if self.metadata_only:
-            return metadata_decoder_for(self.resource)
-        if self.kind is Unstructured:
-            return unstructured_decoder_for(self.resource)
-        return decoder_for(self.kind)
+            decode = metadata_decoder_for(resource)
+            kind, api_version = "PartialObjectMetadata", "meta.k8s.io/v1"
+        elif self.kind is Unstructured:
+            decode = unstructured_decoder_for(resource)
+        else:
+            decode = decoder_for(self.kind)
+        return strict(decode, resource, kind=kind, api_version=api_version)
 
     def __str__(self) -> str:
         parts = (self.namespace, self.label_selector, self.field_selector)
@@ -234,13 +240,24 @@ class Cache:
                 streaming=True,
                 transform=transform,
             )
-            metrics.last_event_age.set_function(reflector.age)
+            metrics.last_event_age.set_function(partial(self._longest_age, chosen.resource))
+            metrics.last_version.set_function(partial(self._lowest_version, chosen.resource))
             found = self._informers[chosen] = Informer(reflector, Store())
             if self._group is not None:
                 self._start(chosen, found)
         elif transform is not None and found.reflector.transform is not transform:
             raise ValueError(f"{chosen}: declare the transform with the first use of the kind")
         return found
+
+    def _longest_age(self, resource: Resource) -> float:
+        """Of all selections of a resource, since its metrics are one; -1 before the first answer to any."""
+        return max(each.age() for each in self._reflectors(resource))
+
+    def _lowest_version(self, resource: Resource) -> int:
+        return min(each.version() for each in self._reflectors(resource))
+
+    def _reflectors(self, resource: Resource) -> list[Reflector[Any]]:
+        return [each.reflector for chosen, each in self._informers.items() if chosen.resource == resource]
 
     def _start(self, chosen: Selection, informer: Informer[Any]) -> None:
         if self._group is None:

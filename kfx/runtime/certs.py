@@ -73,9 +73,6 @@ class FileCertificates:
         self._verifier: Verifier | None = None
         self._seen = b""
         self._complaint = ""
-        if metrics is not None:
-            metrics.register_counter(READS, "Certificate reads.")
-            metrics.register_counter(READ_ERRORS, "Certificate reads that failed.")
 
     def ssl_context(self) -> ssl.SSLContext:
         return self._live.context

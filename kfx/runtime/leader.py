@@ -126,6 +126,7 @@ class LeaderElector:
         self._trouble = ""
         metrics = metrics or RuntimeMetrics()
         self._status = metrics.leading(lock.name)
+        metrics.lease_age(lock.name).set_function(self._age)
         self._fenced = metrics.fenced_writes
 
     @property
@@ -278,6 +279,9 @@ class LeaderElector:
                     log.info("lease released", lease=self._lock.name)
         except REFUSED as error:
             log.warning("lease not released", lease=self._lock.name, error=f"{type(error).__name__}: {error}")
+
+    def _age(self) -> float:
+        return self._clock() - self._seen_at if self._seen is not None else -1.0
 
     def _lead(self, leading: bool) -> None:
         self._leading = leading

@@ -9,12 +9,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import orjson
 import structlog
 from structlog.contextvars import bind_contextvars, bound_contextvars, merge_contextvars
 from structlog.typing import FilteringBoundLogger
+
+from kfx.runtime.log_stream import LogStream
 
 __all__ = ["bind_contextvars", "bound_contextvars", "configure_logging", "get_logger", "short_path"]
 
@@ -54,11 +56,18 @@ def configure_logging(level: str = "info", format: str = "auto", *, stream: Bina
             render_text if as_text else render_json,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.BytesLoggerFactory(out),
+        logger_factory=structlog.BytesLoggerFactory(_not_blocking(out)),
         cache_logger_on_first_use=True,
     )
     logging.captureWarnings(True)
     logging.basicConfig(level=max(LEVELS["warning"], LEVELS[level]), handlers=[_Bridge()], force=True)
+
+
+def _not_blocking(out: BinaryIO) -> BinaryIO:
+    try:
+        return cast("BinaryIO", LogStream(out.fileno()))
+    except OSError:
+        return out  # in memory
 
 
 class _Bridge(logging.Handler):

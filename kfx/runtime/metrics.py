@@ -17,8 +17,10 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
 )
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.metrics_core import CounterMetricFamily
 from prometheus_client.registry import Collector
+
+from kfx.runtime.log_stream import LogStream
 
 RECONCILE_RESULTS = ("success", "error", "requeue", "requeue_after")
 # controller-runtime, pkg/internal/controller/metrics
@@ -28,6 +30,12 @@ RECONCILE_BUCKETS = (
 )
 LAG_BUCKETS = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 QUEUE_BUCKETS = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
+
+
+class _DroppedLogLines(Collector):
+    def collect(self) -> Iterable[Metric]:
+        text = "Log lines that nobody took in time."
+        yield CounterMetricFamily("kfx_log_lines_dropped", text, value=LogStream.dropped)
 
 
 class Registry(CollectorRegistry):
@@ -111,12 +119,13 @@ class WebhookMetrics:
 
 @dataclass(frozen=True, slots=True)
 class InformerMetrics:
-    """One informer's figures. ``last_event_age`` is meant for ``set_function``; reasons are few and fixed."""
+    """One kind's figures. The gauges are meant for ``set_function``; reasons are few and fixed."""
 
     lists: Callable[[str], Counter]
     watch_restarts: Callable[[str], Counter]
     undecodable: Counter
     last_event_age: Gauge
+    last_version: Gauge
 
 
 class RuntimeMetrics:
@@ -130,27 +139,19 @@ class RuntimeMetrics:
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
+        self.registry.register(_DroppedLogLines())
         self._counters: dict[str, Counter] = {}
         self._reconciles()
         self._queues()
         self._serving()
         self._informers()
-        self._requests = self._counter(
-            "rest_client_requests_total", "Requests to the API server.", ("code", "method", "host")
-        )
-        self._master = self._gauge(
-            "leader_election_master_status", "1 while this process leads, else 0.", ("name",)
-        )
-        self.fenced_writes = self._counter(
-            "kfx_fenced_writes_total", "Writes refused here because leadership was not certain."
-        )
-        self.events_dropped = self._counter(
-            "kfx_events_dropped_total", "Kubernetes events that were not posted.", ("reason",)
-        )
+        self._writes()
         self.loop_lag = self._histogram(
             "kfx_loop_lag_seconds", "How late the event loop woke a sleep of 100 ms.", (), LAG_BUCKETS
         )
         self.loop_lag_max = self._gauge("kfx_loop_lag_max_seconds", "The largest lag of the last 10 s.")
+        self.register_counter("certwatcher_read_certificate_total", "Certificate reads.")
+        self.register_counter("certwatcher_read_certificate_errors_total", "Certificate reads that failed.")
 
     def controller(self, name: str, workers: int) -> ControllerMetrics:
         """The figures of controller ``name``, all at 0."""
@@ -196,11 +197,16 @@ class RuntimeMetrics:
             watch_restarts=lambda reason: self._informer_restarts.labels(resource, reason),
             undecodable=self._informer_undecodable.labels(resource),
             last_event_age=self._informer_age.labels(resource),
+            last_version=self._informer_version.labels(resource),
         )
 
     def leading(self, lease: str) -> Gauge:
         """1 while this process holds ``lease``; absent until asked for, as election off shows nothing."""
         return self._master.labels(lease)
+
+    def lease_age(self, lease: str) -> Gauge:
+        """Meant for ``set_function``; absent until asked for, as :meth:`leading`."""
+        return self._lease_age.labels(lease)
 
     def observe_request(self, code: str, method: str, host: str) -> None:
         """One answer of the API server; ``code`` is ``<error>`` where none came (client-go's word)."""
@@ -269,6 +275,26 @@ class RuntimeMetrics:
             "workqueue_longest_running_processor_seconds", "Age of the oldest work in hand.", labels
         )
 
+    def _writes(self) -> None:
+        self._requests = self._counter(
+            "rest_client_requests_total", "Requests to the API server.", ("code", "method", "host")
+        )
+        self._master = self._gauge(
+            "leader_election_master_status", "1 while this process leads, else 0.", ("name",)
+        )
+        self._lease_age = self._gauge(
+            "kfx_lease_age_seconds", "Time since the lease was last seen to change; -1 before.", ("name",)
+        )
+        self.fenced_writes = self._counter(
+            "kfx_fenced_writes_total", "Writes refused here because leadership was not certain."
+        )
+        self.register_counter(
+            "kfx_stale_reads_total", "Plans put off until the cache has shown the last write to their object."
+        )
+        self.events_dropped = self._counter(
+            "kfx_events_dropped_total", "Kubernetes events that were not posted.", ("reason",)
+        )
+
     def _serving(self) -> None:
         prefix = "controller_runtime_webhook"
         self._webhook_requests = self._tallies(
@@ -283,6 +309,8 @@ class RuntimeMetrics:
         self._webhook_panics = self._counter(
             f"{prefix}_panics_total", "Admission requests that failed in an unforeseen way."
         )
+        # there is no conversion here; alerts made for controller-runtime find their series all the same
+        self._counter("controller_runtime_conversion_webhook_panics_total", "Always 0.")
 
     def _informers(self) -> None:
         prefix, labels = "kfx_informer", ("resource",)
@@ -294,7 +322,14 @@ class RuntimeMetrics:
             f"{prefix}_undecodable_objects_total", "Objects skipped as unreadable.", labels
         )
         self._informer_age = self._gauge(
-            f"{prefix}_last_event_age_seconds", "Time since the watch was last heard of.", labels
+            f"{prefix}_last_event_age_seconds",
+            "Time since the server was last heard of; the longest, where parts of a kind are followed apart.",
+            labels,
+        )
+        self._informer_version = self._gauge(
+            f"{prefix}_last_resource_version",
+            "Up to where the kind is known; -1 before the first list.",
+            labels,
         )
 
     def _counter(self, name: str, help_text: str, labels: Sequence[str] = ()) -> Counter:

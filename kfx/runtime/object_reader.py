@@ -30,7 +30,7 @@ class ObjectReader(Generic[T]):
         self._decode = decode
         self._transform = transform
         self._metrics = metrics
-        self._skipped: dict[tuple[str, str, str], None] = {}
+        self._skipped: dict[tuple[str, str], None] = {}
 
     def read(self, raw: Raw) -> T | Unreadable:
         """The object, or what stands in for one that does not decode; its name may be ``""``."""
@@ -43,7 +43,7 @@ class ObjectReader(Generic[T]):
 
     def _tell(self, failed: Undecodable) -> None:
         self._metrics.undecodable.inc()
-        version = (*failed.stand_in.key, failed.stand_in.metadata.resource_version)
+        version = (str(failed), failed.stand_in.metadata.resource_version)  # the text names the object
         if version in self._skipped:
             return
         self._skipped[version] = None

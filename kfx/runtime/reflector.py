@@ -17,6 +17,7 @@ from kfx.kube.decode import Raw, ends_initial_events, read_head
 from kfx.kube.listwatch import ListerWatcher, WatchMessage
 from kfx.kube.model import KubeObject, Unreadable
 from kfx.kube.resource import Resource
+from kfx.kube.transport import ConnectionCut
 from kfx.runtime.backoff import Backoff
 from kfx.runtime.log import get_logger
 from kfx.runtime.metrics import InformerMetrics
@@ -30,6 +31,7 @@ SLICE = 100  # objects decoded or handed on between two looks at the event loop
 LIST_SECONDS = 300  # after which a server ends the stream of a list
 SHORT_WATCH = 1.0  # seconds; a watch that ends sooner and brought nothing counts as an error
 STREAM_SILENCE = 10.0  # seconds; an old server takes a streamed list for a watch and never ends it
+AWAY = (errors.Unreachable, ConnectionCut)  # what restored its data meanwhile was stopped for it
 NOT_SERVED_PERIOD = 30.0  # seconds between two looks for a kind that is not served
 
 log = get_logger(__name__)
@@ -109,6 +111,10 @@ class Reflector(Generic[T]):
         """Seconds since the server was last heard of; -1 before the first answer."""
         return -1.0 if self._heard_at is None else asyncio.get_event_loop().time() - self._heard_at
 
+    def version(self) -> int:
+        """Up to where the collection is known; -1 while a list is due, or where versions are no numbers."""
+        return int(self._since) if self._since is not None and self._since.isdigit() else -1
+
     async def changes(self) -> AsyncGenerator[Change[T], None]:
         """Every change, without end: a lost connection is a pause, never an error."""
         while True:
@@ -123,6 +129,8 @@ class Reflector(Generic[T]):
             except (errors.TransportError, errors.TooManyRequests) as failed:
                 self._metrics.watch_restarts("error").inc()
                 await self._pause(failed)  # nothing is known to be lost: go on from the same version
+                if isinstance(failed, AWAY):
+                    await self._ask_whether_set_back()
             except errors.ApiError as failed:
                 self._relist("error")
                 await self._pause(failed)
@@ -221,7 +229,9 @@ class Reflector(Generic[T]):
         except errors.Interrupted:
             ending = "interrupted"
         self._metrics.watch_restarts(ending).inc()
-        if not received and asyncio.get_running_loop().time() - began < SHORT_WATCH:
+        if received or asyncio.get_running_loop().time() - began >= SHORT_WATCH:
+            self._heard(at=began)  # without bookmarks an idle kind is heard of by nothing else
+        else:
             self._relist("short_watch")
             await self._pause(errors.TransportError("the watch ended as soon as it had begun"))
 
@@ -245,12 +255,24 @@ class Reflector(Generic[T]):
         if version:
             self._since = version
 
+    async def _ask_whether_set_back(self) -> None:
+        """A store restored from a backup is silent until it has reached the version that is asked for.
+
+        A server with bookmarks tells within a minute or so, one without never.
+        """
+        if self._since is None:
+            return
+        with suppress(errors.ApiError, errors.TransportError):
+            page = await self._source.list_page(limit=1, continue_token="")
+            if is_older(page.resource_version, self._since):
+                self._relist("set_back")
+
     def _relist(self, reason: str) -> None:
         self._since, self._reason = None, reason
 
-    def _heard(self, failed: Exception | None = None) -> None:
-        """The server answered; ``failed`` when the answer is that the kind is not served."""
-        self._heard_at = asyncio.get_running_loop().time()
+    def _heard(self, failed: Exception | None = None, *, at: float | None = None) -> None:
+        """The server answered, now or ``at``; ``failed`` when the answer is that the kind is not served."""
+        self._heard_at = max(self._heard_at or 0.0, asyncio.get_running_loop().time() if at is None else at)
         self.problem = None
         now_failing = type(failed) if failed is not None else None
         if self._failing is now_failing:

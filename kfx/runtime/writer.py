@@ -48,6 +48,7 @@ class Writer:
         if plan == Plan(requeue_after=plan.requeue_after):
             return Result(plan.requeue_after)
         if self._expectations.is_stale(owner):
+            self._metrics.count("kfx_stale_reads_total", {})
             raise StaleRead(f"{owner} was read before the last write to it had arrived")
         target = _Owner(self._client, self._expectations, owner)
         try:

@@ -8,7 +8,8 @@ import pytest
 from hack.cluster import lifecycle
 from hack.cluster.layout import Layout, cache_dir
 from kfx.kube.client import Client
-from kfx.kube.credentials import load_credentials
+from kfx.kube.credentials import Credentials, load_credentials
+from tests.cluster.fault_rig import Rig, rigged
 
 
 @pytest.fixture(scope="module")
@@ -27,3 +28,16 @@ async def client(cluster: Layout) -> AsyncIterator[Client]:
     """Its administrator."""
     async with Client.connect(load_credentials(str(cluster.kubeconfig)), user_agent="test") as client:
         yield client
+
+
+@pytest.fixture
+def credentials(cluster: Layout) -> Credentials:
+    """Those of its administrator."""
+    return load_credentials(str(cluster.kubeconfig))
+
+
+@pytest.fixture
+async def rig(credentials: Credentials) -> AsyncIterator[Rig]:
+    """A cache and a client behind a proxy of faults."""
+    async with rigged(credentials) as rig:
+        yield rig

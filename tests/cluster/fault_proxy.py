@@ -108,9 +108,10 @@ class Fault:
 
 @dataclass
 class FaultProxy:
-    """``asked``: every request's method and target, in order."""
+    """``server``: where requests go. ``asked``: the method and target of each, in order."""
 
     credentials: Credentials
+    server: str
     context: ssl.SSLContext
     group: asyncio.TaskGroup
     faults: list[Fault] = field(default_factory=list)
@@ -132,7 +133,7 @@ class FaultProxy:
         return sum(re.search(pattern, line) is not None for line in self.asked)
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        where = urlsplit(self.credentials.server)
+        where = urlsplit(self.server)
         return await asyncio.open_connection(
             where.hostname, where.port, ssl=self.context, server_hostname=self.credentials.server_name
         )
@@ -186,7 +187,7 @@ async def fault_proxy(credentials: Credentials) -> AsyncIterator[FaultProxy]:
     context = await credentials.ssl_context()
     assert context is not None
     async with asyncio.TaskGroup() as group:
-        proxy = FaultProxy(credentials, context, group)
+        proxy = FaultProxy(credentials, credentials.server, context, group)
         await proxy.listen()
         try:
             yield proxy
@@ -223,6 +224,48 @@ def cut_after(size: int) -> Act:
     async def act(exchange: Exchange) -> None:
         await exchange.pass_on(most=size)
         exchange.reset()
+
+    return act
+
+
+def end_after(seconds: float) -> Act:
+    """The answer ends in an orderly way, as a server ends a watch whose time is up."""
+
+    async def act(exchange: Exchange) -> None:
+        reader, writer = await exchange.ask()
+        try:
+            async with asyncio.timeout(seconds):
+                while data := await reader.read(CHUNK):
+                    exchange.client.write(data)
+        except TimeoutError:
+            exchange.client.write(b"0\r\n\r\n")
+            await exchange.client.drain()
+        finally:
+            writer.transport.abort()
+
+    return act
+
+
+def late_by(seconds: float) -> Act:
+    async def act(exchange: Exchange) -> None:
+        await asyncio.sleep(seconds)
+        await exchange.pass_on()
+
+    return act
+
+
+def narrow(rate: int) -> Act:
+    """At most ``rate`` bytes a second come back."""
+
+    async def act(exchange: Exchange) -> None:
+        reader, writer = await exchange.ask()
+        try:
+            while data := await reader.read(rate // 10):
+                exchange.client.write(data)
+                await exchange.client.drain()
+                await asyncio.sleep(len(data) / rate)
+        finally:
+            writer.transport.abort()
 
     return act
 

@@ -72,6 +72,33 @@ async def test_an_experiment_runs_to_its_end_and_then_rests(platform: Platform) 
     assert 'katib_trials_current{namespace="default",status="Succeeded"} 4.0' in text
 
 
+class Crash(Exception):
+    """Ends the process where it stands."""
+
+
+async def test_P2_a_process_that_crashes_again_and_again_makes_nothing_twice(
+    client: Client, credentials: Credentials, tmp_path: Path
+) -> None:
+    await client.create(Experiment.resource, manifest("crashing", most=2), namespace=NAMESPACE)
+    for number in range(20):
+        try:
+            async with working(client, credentials, tmp_path):
+                await asyncio.sleep(0.015 * number)
+                raise Crash
+        except* Crash:
+            pass
+    async with working(client, credentials, tmp_path) as platform:
+        names = await platform.running_trials("crashing", 2)
+        jobs = [job["metadata"]["name"] for job in await platform.items(JOBS)]
+        for name in names:
+            await platform.finish(name, value="0.5")
+        await platform.ended(Experiment, "crashing")
+        trials = [trial["metadata"]["name"] for trial in await platform.trials("crashing")]
+        suggested = (await platform.read(Suggestion, "crashing"))["status"]["suggestions"]
+    assert sorted(names) == sorted(trials) == sorted(each["name"] for each in suggested)
+    assert sorted(names) == sorted(job for job in jobs if job.startswith("crashing-"))
+
+
 async def rests(platform: Platform, name: str) -> None:
     """Nothing is written any more."""
 

@@ -2,107 +2,50 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+import os
+from contextlib import suppress
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from hack.cluster import binaries, control_plane
 from hack.cluster.api import Api
 from hack.cluster.layout import Layout
 from hack.cluster.process import kill, recorded
 from kfx.kube.client import Client
-from kfx.kube.credentials import Credentials, load_credentials
-from kfx.kube.errors import AlreadyExists, ApiError, TransportError
+from kfx.kube.credentials import Credentials
+from kfx.kube.errors import AlreadyExists, ApiError, Forbidden, TransportError
 from kfx.kube.resource import Resource
+from kfx.kube.tls import Tls
+from kfx.kube.tokens import TokenFile
 from kfx.runtime.cache import Cache
-from kfx.runtime.event import Event
+from kfx.runtime.leader import LeaderElector
+from kfx.runtime.lease import ApiLeaseLock
 from kfx.runtime.reconcile import Request
 from tests.cluster.fault_proxy import (
     Act,
     Exchange,
-    FaultProxy,
     byte_by_byte,
     cut_after,
+    end_after,
     events,
-    fault_proxy,
     hold,
+    late_by,
+    narrow,
     reset_before_asking,
     reset_before_the_reply,
     status,
 )
+from tests.cluster.fault_rig import CONFIG_MAPS, STREAM, WATCH, Rig, until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
-CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
-NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
-NUMBERS = count()
-WATCH = r"configmaps\?watch=true.*resourceVersion=\d"
-STREAM = "sendInitialEvents=true"
 GONE = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Expired", "code": 410}
 
 NO_STREAM = {**GONE, "reason": "Invalid", "code": 422, "message": "sendInitialEvents is forbidden"}
-
-
-@dataclass
-class Rig:
-    """A cache behind the proxy, and a client that reaches the server past it."""
-
-    direct: Client
-    client: Client
-    proxy: FaultProxy
-    namespace: str
-    told: list[tuple[str, str]] = field(default_factory=list)
-
-    async def put(self, *names: str, text: str = "x") -> None:
-        for name in names:
-            manifest = {"metadata": {"name": name, "labels": {"app": "test"}}, "data": {"text": text}}
-            await self.direct.create(CONFIG_MAPS, manifest, namespace=self.namespace)
-
-    async def drop(self, *names: str) -> None:
-        for name in names:
-            await self.direct.delete(CONFIG_MAPS, self.namespace, name)
-
-    def hear(self, event: Event[Any]) -> None:
-        kind = "gone" if event.new is None else "came" if event.old is None else "changed"
-        self.told.append((kind, event.obj.metadata.name))
-
-    @asynccontextmanager
-    async def following(self) -> AsyncIterator[Callable[[], set[str]]]:
-        """The names in the cache."""
-        cache = Cache(self.client)
-        lister = cache.dynamic(CONFIG_MAPS, namespace=self.namespace, label_selector="app=test")
-        next(iter(cache._informers.values())).on_event(self.hear)
-        async with cache.running():
-            assert await cache.wait_for_sync(asyncio.Event())
-            yield lambda: {obj.metadata.name for obj in lister.all()}
-
-
-@pytest.fixture
-def credentials(cluster: Layout) -> Credentials:
-    return load_credentials(str(cluster.kubeconfig))
-
-
-@pytest.fixture
-async def rig(credentials: Credentials) -> AsyncIterator[Rig]:
-    async with (
-        fault_proxy(credentials) as proxy,
-        Client.connect(credentials, user_agent="test") as direct,
-        Client.connect(Credentials(proxy.url), user_agent="behind-the-proxy") as client,
-    ):
-        namespace = f"space-{next(NUMBERS)}"
-        manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
-        await direct.create(NAMESPACES, manifest)
-        yield Rig(direct, client, proxy, namespace)
-
-
-async def until(true: Callable[[], Any], seconds: float = 60) -> None:
-    async with asyncio.timeout(seconds):
-        while not true():
-            await asyncio.sleep(0.02)
 
 
 @pytest.mark.parametrize("size", [1500, 2200])
@@ -135,6 +78,17 @@ async def test_N2_a_read_whose_connection_is_cut_is_repeated_once(rig: Rig) -> N
     assert rig.proxy.count("GET .*configmaps/a") == 2
 
 
+async def test_N3_a_watch_that_the_server_ends_is_opened_again_without_a_word_or_a_list(rig: Rig) -> None:
+    ended = rig.proxy.inject("GET", WATCH, end_after(1.2), times=1)
+    async with rig.following() as names:
+        with capture_logs() as lines:
+            await until(lambda: ended.hits == 1 and rig.proxy.count(WATCH) == 2)
+            await rig.put("a")
+            await until(lambda: names() == {"a"})
+    assert rig.proxy.count(STREAM) == 1
+    assert [line for line in lines if line["log_level"] != "debug"] == []
+
+
 async def test_N4_watches_that_end_at_once_are_not_asked_for_in_a_loop(rig: Rig) -> None:
     empty = status("200 OK", headers="Content-Type: application/json\r\n")
     short = rig.proxy.inject("GET", WATCH, empty, times=3)
@@ -165,6 +119,51 @@ def _silent(client: Client, seconds: float) -> Any:
     return type(timeout)(total=None, sock_connect=timeout.sock_connect, sock_read=seconds)
 
 
+@pytest.mark.parametrize("method", ["GET", "PATCH"])
+async def test_N6_a_request_without_an_answer_is_given_up_and_not_repeated(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    monkeypatch.setattr("kfx.kube.exchange.REQUEST_TIMEOUT", 1.0)
+    await rig.put("a")
+    rig.proxy.inject(method, "configmaps/a", hold)
+    path = CONFIG_MAPS.path(rig.namespace, "a")
+    content = {"data": {"text": "y"}} if method == "PATCH" else None
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(TransportError, match="no answer from"):
+        await rig.client.request(method, path, body=content, content_type="application/merge-patch+json")
+    assert 1 <= asyncio.get_running_loop().time() - began < 2
+    assert rig.proxy.count("configmaps/a") == 1
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.2, 1.0])
+async def test_N8_a_slow_network_costs_its_time_and_no_list(rig: Rig, seconds: float) -> None:
+    rig.proxy.inject("GET", "configmaps", late_by(seconds), times=-1)
+    async with rig.following() as names:
+        await rig.put("a", "b")
+        await until(lambda: names() == {"a", "b"}, seconds=5)
+    assert rig.proxy.count(STREAM) == 1
+
+
+async def test_N8_a_lease_is_kept_over_a_network_that_takes_a_second(rig: Rig) -> None:
+    for method in ("PUT", "POST"):
+        rig.proxy.inject(method, "leases", late_by(1.0), times=-1)
+    lock = ApiLeaseLock(rig.client, rig.namespace, "lock")
+    elector = LeaderElector(lock, "a", lease_duration=15, renew_deadline=10, retry_period=0.2)
+    assert await elector.acquire(asyncio.Event())
+    async with elector.renewing():
+        await asyncio.sleep(1.5)
+        elector.check()
+        assert rig.proxy.count("PUT .*leases") >= 1
+
+
+async def test_N8_a_list_that_takes_long_for_its_size_is_listed_once(rig: Rig) -> None:
+    rig.proxy.inject("GET", "configmaps", narrow(64 * 1024), times=-1)
+    await rig.put(*"abcd", text="x" * 32 * 1024)
+    async with rig.following() as names:
+        assert names() == set("abcd")
+    assert rig.proxy.count(STREAM) == 1
+
+
 @pytest.mark.parametrize("size", [1, 7])
 async def test_N9_bytes_may_come_one_by_one(rig: Rig, size: int) -> None:
     rig.proxy.inject("GET", "configmaps", byte_by_byte(size), times=-1)
@@ -191,6 +190,18 @@ async def test_N10_an_answer_that_is_none_costs_time_and_nothing_else(rig: Rig, 
     rig.proxy.inject("GET", "configmaps", answer, times=2)
     async with rig.following() as names:
         assert names() == {"a"}
+
+
+async def test_N12_a_server_that_closes_after_each_answer_leaves_no_socket_behind(rig: Rig) -> None:
+    await rig.put("a")
+
+    async def ask(times: int) -> int:
+        for _ in range(times):
+            await rig.client.get_document(CONFIG_MAPS, rig.namespace, "a")
+        return len(os.listdir("/proc/self/fd"))
+
+    before = await ask(5)
+    assert await ask(100) - before <= 5
 
 
 async def test_N13_refused_connections_make_no_second_list(rig: Rig) -> None:
@@ -304,6 +315,63 @@ async def test_A15_a_right_that_is_taken_away_is_named_and_does_no_harm(rig: Rig
         assert 'resources: ["configmaps"]' in cache.unsynced()[0]
         await until(lambda: lister.get(Request(rig.namespace, "a")) is not None)
         assert cache.unsynced() == []
+
+
+async def test_A16_a_revoked_token_is_replaced_by_what_its_file_holds_by_then(
+    credentials: Credentials, rig: Rig, tmp_path: Path
+) -> None:
+    await rig.put("a")
+    file = tmp_path / "token"
+    file.write_text(await new_account(rig))
+    account = Credentials(
+        credentials.server,
+        tls=Tls(ca=credentials._tls.ca),
+        tokens=TokenFile(file, origin="service account: token"),
+    )
+    async with Client.connect(account, user_agent="account") as client:
+        await until_granted(client, rig)
+        await rig.direct.delete(ACCOUNTS, rig.namespace, "a16")
+        fresh = await new_account(rig)
+        assert (await first_refusal(client, rig)).status == 401
+        file.write_text(fresh)
+        assert (await client.get_document(CONFIG_MAPS, rig.namespace, "a"))["metadata"]["name"] == "a"
+
+
+ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
+BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
+
+
+async def new_account(rig: Rig) -> str:
+    """A token of the service account ``a16``, which may read everything in its namespace."""
+    await rig.direct.create(ACCOUNTS, {"metadata": {"name": "a16"}}, namespace=rig.namespace)
+    subject = {"kind": "ServiceAccount", "namespace": rig.namespace, "name": "a16"}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"}
+    with suppress(AlreadyExists):
+        binding = {"metadata": {"name": "a16"}, "subjects": [subject], "roleRef": role}
+        await rig.direct.create(BINDINGS, binding, namespace=rig.namespace)
+    path = ACCOUNTS.path(rig.namespace, "a16", "token")
+    answer = await rig.direct.request("POST", path, body={"spec": {"expirationSeconds": 3600}})
+    token: str = answer["status"]["token"]
+    return token
+
+
+async def first_refusal(client: Client, rig: Rig) -> ApiError:
+    async with asyncio.timeout(30):
+        while True:  # the server believes what it has checked for 10 s more
+            try:
+                await client.get_document(CONFIG_MAPS, rig.namespace, "a")
+            except ApiError as refused:
+                return refused
+            await asyncio.sleep(0.2)
+
+
+async def until_granted(client: Client, rig: Rig) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            with suppress(Forbidden):
+                await client.get_document(CONFIG_MAPS, rig.namespace, "a")
+                return
+            await asyncio.sleep(0.1)
 
 
 async def test_C1_after_the_death_of_the_api_server_all_goes_on_within_seconds(

@@ -4,19 +4,28 @@ import asyncio
 import os
 import re
 import signal
+import ssl
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from hack.cluster.layout import Layout
 from hack.cluster.process import recorded
 from kfx.kube.client import Client
+from kfx.kube.credentials import load_credentials
 from kfx.kube.errors import AlreadyExists, Conflict
+from kfx.kube.resource import guess_resource
 from kfx.runtime.leader import LeaderElector, LeadershipLost, Lease, WriteHeld, own_identity
 from kfx.runtime.lease import LEASES, ApiLeaseLock
+from kfx.runtime.loop_lag import LoopLag
 from kfx.runtime.metrics import RuntimeMetrics
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
@@ -154,6 +163,88 @@ async def test_a_request_without_an_answer_ends_before_the_clients_own_limit(
 ) -> None:
     with silent(cluster), pytest.raises(TimeoutError):
         await lock.read()
+
+
+@pytest.mark.parametrize(("seconds", "held"), [(1.0, False), (2.5, True)])
+async def test_L12_a_blocked_loop_holds_writes_once_the_claim_is_over(
+    lock: ApiLeaseLock, seconds: float, held: bool
+) -> None:
+    one, lag = elector(lock, "a"), LoopLag(limit=seconds - 0.5)
+    await one.acquire(asyncio.Event())
+    async with lag.running(), one.renewing():
+        await asyncio.sleep(0.3)
+        time.sleep(seconds)
+        if held:
+            with pytest.raises(WriteHeld):
+                one.check()
+        else:
+            one.check()
+        await asyncio.sleep(1)
+        one.check()  # nobody has touched the lease meanwhile
+        assert "the event loop was blocked for" in (lag.check() or "")
+
+
+async def test_L12_a_lease_that_was_taken_while_the_loop_was_blocked_is_lost(
+    cluster: Layout, lock: ApiLeaseLock
+) -> None:
+    one = elector(lock, "a")
+    await one.acquire(asyncio.Event())
+
+    async def rival() -> bool:
+        async with Client.connect(load_credentials(str(cluster.kubeconfig)), user_agent="rival") as client:
+            return await elector(ApiLeaseLock(client, NAMESPACE, lock.name), "b").acquire(asyncio.Event())
+
+    async def block() -> None:
+        taken = asyncio.get_running_loop().run_in_executor(None, asyncio.run, rival())
+        time.sleep(4.5)
+        with pytest.raises(WriteHeld):
+            one.check()
+        assert await taken
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(block())
+        await asyncio.sleep(0)
+        await lose(one)
+    found = await lock.read()
+    assert found is not None
+    assert found.holder == "b"
+
+
+FLOW_SCHEMA = Path(__file__).resolve().parents[2] / "config" / "manager" / "flow_schema.yaml"
+FLOW_SCHEMAS = guess_resource("flowcontrol.apiserver.k8s.io/v1", "FlowSchema")
+ACCOUNTS = guess_resource("v1", "ServiceAccount")
+
+
+def flow_of(cluster: Layout, token: str, path: str) -> str:
+    """The uid of the FlowSchema that a request of ``token``'s account went by."""
+    context = ssl.create_default_context(cafile=str(cluster.pki / "ca.crt"))
+    request = urllib.request.Request(cluster.api_server + path, headers={"Authorization": f"Bearer {token}"})
+    try:
+        with urllib.request.urlopen(request, context=context, timeout=10) as answer:
+            headers = answer.headers
+    except urllib.error.HTTPError as refused:  # without rights it goes the same way
+        headers = refused.headers
+    return str(headers["X-Kubernetes-PF-FlowSchema-UID"])
+
+
+async def test_L15_leases_go_by_the_flow_schema_that_is_shipped_and_nothing_else_does(
+    cluster: Layout, client: Client
+) -> None:
+    schema = yaml.safe_load(FLOW_SCHEMA.read_text())
+    account = schema["spec"]["rules"][0]["subjects"][0]["serviceAccount"]
+    namespace = account["namespace"]
+    await client.request("POST", "/api/v1/namespaces", body={"metadata": {"name": namespace}})
+    await client.create(ACCOUNTS, {"metadata": {"name": account["name"]}}, namespace=namespace)
+    answer = await client.request(
+        "POST", ACCOUNTS.path(namespace, account["name"], "token"), body={"spec": {"expirationSeconds": 600}}
+    )
+    stored = await client.request("POST", FLOW_SCHEMAS.path(), body=schema)
+    token = answer["status"]["token"]
+    leases, others = LEASES.path(namespace, "3fbc96e9.katib.kubeflow.org"), ACCOUNTS.path(namespace)
+    async with asyncio.timeout(30):
+        while await asyncio.to_thread(flow_of, cluster, token, leases) != stored["metadata"]["uid"]:
+            await asyncio.sleep(0.1)
+    assert await asyncio.to_thread(flow_of, cluster, token, others) != stored["metadata"]["uid"]
 
 
 async def lose(leader: LeaderElector) -> None:

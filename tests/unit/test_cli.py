@@ -6,11 +6,13 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
 from kfx import __version__
@@ -208,6 +210,70 @@ def test_a_signal_ends_it_with_status_0_though_no_api_server_is_there(
         assert process.wait(30) == 0
     assert sum("no connection" in line for line in lines) == 1, "one line for one outage"
     assert not any("Traceback" in line for line in lines)
+
+
+NAMES = {
+    **{
+        f"controller_runtime_{name}": {"controller"}
+        for name in (
+            "reconcile_errors_total", "terminal_reconcile_errors_total", "reconcile_panics_total",
+            "reconcile_timeouts_total", "reconcile_time_seconds_bucket", "max_concurrent_reconciles",
+            "active_workers",
+        )
+    },
+    "controller_runtime_reconcile_total": {"controller", "result"},
+    "controller_runtime_webhook_requests_total": {"webhook", "code"},
+    "controller_runtime_webhook_latency_seconds_bucket": {"webhook"},
+    "controller_runtime_webhook_requests_in_flight": {"webhook"},
+    "controller_runtime_webhook_panics_total": set(),
+    "controller_runtime_conversion_webhook_panics_total": set(),
+    "workqueue_depth": {"name", "controller", "priority"},
+    **{
+        f"workqueue_{name}": {"name", "controller"}
+        for name in (
+            "adds_total", "queue_duration_seconds_bucket", "work_duration_seconds_bucket",
+            "unfinished_work_seconds", "longest_running_processor_seconds", "retries_total",
+        )
+    },
+    "leader_election_master_status": {"name"},
+    "rest_client_requests_total": {"code", "method", "host"},
+    "certwatcher_read_certificate_total": set(),
+    "certwatcher_read_certificate_errors_total": set(),
+    "kfx_loop_lag_seconds_bucket": set(),
+    "kfx_informer_last_event_age_seconds": {"resource"},
+    "kfx_informer_last_resource_version": {"resource"},
+    "kfx_informer_lists_total": {"resource", "reason"},
+    "kfx_informer_watch_restarts_total": {"resource", "reason"},
+    "kfx_lease_age_seconds": {"name"},
+    "kfx_fenced_writes_total": set(),
+    "kfx_stale_reads_total": set(),
+    "kfx_log_lines_dropped_total": set(),
+}  # fmt: skip
+"""Every metric that is there from the start, with its labels."""
+LATER = {
+    *(f"katib_experiment_{step}" for step in ("created", "deleted", "succeeded", "failed")),
+    *(f"katib_trial_{step}" for step in ("created", "deleted", "succeeded", "failed", "metrics_unavailable")),
+    "katib_experiments_current", "katib_trials_current",
+}  # fmt: skip
+"""Those whose series come with their first object."""
+
+
+def test_metrics_of_a_running_process_have_the_names_that_dashboards_ask_for(command: list[str]) -> None:
+    port = free_port()
+    flags = ["--metrics-addr", f"127.0.0.1:{port}", "--enable-leader-election"]
+    with subprocess.Popen([*command, *flags], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if "no connection to the API server" in line)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            families = list(text_string_to_metric_families(answer.read().decode()))
+        process.send_signal(signal.SIGTERM)
+        process.stderr.read()
+        assert process.wait(30) == 0
+    labels: dict[str, set[str]] = {}
+    for sample in (sample for family in families for sample in family.samples):
+        labels.setdefault(sample.name, set()).update(set(sample.labels) - {"le"})
+    assert {name: labels.get(name) for name in NAMES} == NAMES
+    assert {family.name for family in families} >= LATER
 
 
 STUBBORN = """

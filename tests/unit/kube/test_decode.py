@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import pytest
 
-from kfx.kube.decode import Undecodable, decoder_for, read_head, unstructured_decoder_for
+from kfx.kube.decode import Undecodable, decoder_for, read_head, strict, unstructured_decoder_for
 from kfx.kube.model import Condition, KubeObject, Model, ObjectMeta
 from kfx.kube.resource import Resource
 
@@ -108,3 +108,48 @@ def test_an_unstructured_object_forgives_null_metadata_members():
 
 def test_an_unstructured_object_is_named_by_its_kind():
     assert str(unstructured_decoder_for(THINGS)(text())) == "Thing ns/n"
+
+
+def item(head="", **metadata):
+    found = {"name": "n", "namespace": "ns", "uid": "u", "resourceVersion": "5", **metadata}
+    members = ",".join(part for part in (head, f'"metadata":{json.dumps(found)}') if part)
+    return f"{{{members}}}".encode()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "",
+        '"kind":"Thing","apiVersion":"example.org/v1"',
+        '"apiVersion":"example.org/v1","kind":"Thing"',
+        '"apiVersion": "example.org/v1", "kind": "Thing"',
+        '"spec":{"size":2},"kind":"Thing"',
+    ],
+)
+@pytest.mark.parametrize("decode", [decoder_for(Thing), unstructured_decoder_for(THINGS)])
+def test_an_object_of_its_own_kind_is_taken_however_it_is_written(decode, head):
+    found = strict(decode, THINGS, kind="Thing", api_version="example.org/v1")(item(head))
+    assert found.metadata.name == "n"
+
+
+@pytest.mark.parametrize(
+    ("raw", "problem"),
+    [
+        (item('"kind":"Gadget","apiVersion":"example.org/v1"'), "it is a Gadget of example.org/v1"),
+        (item('"kind":"Thing","apiVersion":"example.org/v2"'), "it is a Thing of example.org/v2"),
+        (item('"kind":"ThingList","apiVersion":"example.org/v1"'), "it is a ThingList"),
+        (item(name=""), "it has no name or no namespace"),
+        (item(namespace=None), "it has no name or no namespace"),
+    ],
+)
+@pytest.mark.parametrize("decode", [decoder_for(Thing), unstructured_decoder_for(THINGS)])
+def test_an_object_that_has_no_place_in_the_collection_leaves_nothing_behind(decode, raw, problem):
+    with pytest.raises(Undecodable, match=problem) as caught:
+        strict(decode, THINGS, kind="Thing", api_version="example.org/v1")(raw)
+    assert caught.value.stand_in.metadata == ObjectMeta()
+
+
+def test_an_object_without_uid_is_refused_by_its_name():
+    with pytest.raises(Undecodable, match="Thing ns/n cannot be read: it has no uid") as caught:
+        strict(decoder_for(Thing), THINGS, kind="Thing", api_version="example.org/v1")(item(uid=""))
+    assert caught.value.stand_in.metadata.name == "n"

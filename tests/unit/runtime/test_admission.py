@@ -174,8 +174,8 @@ class Stoppable:
         self._stop = asyncio.Event()
         self._started: asyncio.Future[Running] = asyncio.get_running_loop().create_future()
 
-    async def serve(self, directory: Path, handler: AdmissionHandler, *, drain_delay: float = 0.0) -> None:
-        async with admission(directory, handler, drain_delay=drain_delay) as running:
+    async def serve(self, directory: Path, handler: AdmissionHandler) -> None:
+        async with admission(directory, handler) as running:
             self._started.set_result(running)
             await self._stop.wait()
 
@@ -191,16 +191,6 @@ class Stoppable:
         async with asyncio.timeout(20):
             while running.server.ready() != "shutting down":
                 await asyncio.sleep(0)
-
-
-async def test_it_says_that_it_stops_before_it_stops_serving(tmp_path: Path) -> None:
-    server = Stoppable()
-    async with asyncio.TaskGroup() as group:
-        serving = group.create_task(server.serve(tmp_path, Answering(), drain_delay=0.5))
-        running = await server.started()
-        await server.stop(running)
-        assert (await running.post(review({}))).status == 200
-        assert not serving.done()
 
 
 async def connect_until_refused(host: str, port: int) -> None:

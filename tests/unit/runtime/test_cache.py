@@ -12,9 +12,10 @@ from kfx.kube.listwatch import Page, WatchMessage
 from kfx.kube.resource import Resource
 from kfx.runtime.cache import Cache
 from kfx.runtime.handler import EnqueueRequestForObject, EnqueueRequestsFromMapFunc
+from kfx.runtime.metrics import RuntimeMetrics
 from kfx.runtime.reconcile import Request
 from kfx.runtime.workqueue import WorkQueue
-from tests.things import Thing, end_of_list, event, play, raw
+from tests.things import Thing, end_of_list, event, play, raw, stray
 
 OTHERS = Resource("example.org", "v1", "others", "Other")
 
@@ -72,6 +73,34 @@ def test_the_ways_to_read_a_kind_do_not_mix() -> None:
         cache.metadata(Thing.resource),
     )
     assert len({id(each) for each in (typed, untyped, metadata)}) == 3
+
+
+class Mixed(Playback):
+    """Sends, in its first stream, what has no place there beside a Thing named good."""
+
+    async def watch(self, resource: Resource, **options: Any) -> AsyncGenerator[WatchMessage, None]:
+        strays: list[Any] = [
+            WatchMessage("ADDED", stray("gadget", 2)),
+            event("ADDED", "", 2),
+            event("ADDED", "nowhere", 2, namespace=""),
+            event("ADDED", "nobody", 2, uid=""),
+        ]
+        deletion = WatchMessage("DELETED", stray("good", 9))
+        first = [*strays, event("ADDED", "good", 1), end_of_list(5)]
+        async for message in play(first if options.get("initial_events") else [*strays, deletion, "forever"]):
+            yield message
+
+
+@pytest.mark.parametrize("way", ["informer", "dynamic"])
+async def test_what_is_of_another_kind_or_has_no_name_or_uid_is_counted_and_skipped(way: str) -> None:
+    metrics = RuntimeMetrics()
+    cache = Cache(Mixed(), metrics=metrics)  # type: ignore[arg-type]
+    lister = getattr(cache, way)(Thing if way == "informer" else Thing.resource)
+    async with cache.running():
+        await asyncio.sleep(1)
+        assert lister.keys() == [Request("ns", "good")]
+    name = "kfx_informer_undecodable_objects_total"
+    assert metrics.registry.get_sample_value(name, {"resource": "things.example.org"}) == 9
 
 
 @pytest.mark.parametrize("way", ["informer", "dynamic", "metadata"])

@@ -2,7 +2,7 @@
 
 The server keeps versions and a history of changes and hands them out as asked; everything that can go
 wrong on the way is drawn: cuts, repeats, silence, forgotten versions, lists in pages, streams without end,
-a kind that seems to be gone, objects that cannot be read for a while.
+a kind that seems to be gone, objects that cannot be read for a while, objects of another kind.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from kfx.kube.listwatch import Page, WatchMessage
 from kfx.runtime.event import Event
 from kfx.runtime.informer import Informer
 from kfx.runtime.reconcile import Request
-from tests.things import Thing, end_of_list, event, informer_of, raw
+from tests.things import Thing, end_of_list, event, informer_of, raw, stray
 from tests.virtual_time import VirtualTimeLoop
 
 KEYS, GROUPS = "abcdef", ("x", "y", "z")
@@ -26,6 +26,7 @@ FAULTS_UNTIL, ENDS_AT = 600.0, 1200.0  # seconds
 GONE = errors.Expired("forgotten", status=410, method="WATCH", path="/things")
 ABSENT = errors.NotFound("no such kind", status=404, method="GET", path="/things")
 DOWN = errors.TransportError("down")
+AWAY = errors.Unreachable("away")
 
 
 class Model:
@@ -84,7 +85,12 @@ class Model:
         return raw(name, version, group=group, uid=uid, **spoilt)
 
     def listed(self) -> list[bytes]:
-        return [self.text(name, version) for name, (version, _, _) in self.objects.items()]
+        strays = [self.stray()] if self.fails(4) else []
+        return [*strays, *(self.text(name, version) for name, (version, _, _) in self.objects.items())]
+
+    def stray(self) -> bytes:
+        """With the name that a Thing has, or could have."""
+        return stray(self.chance.choice(KEYS), self.version + self.chance.randrange(-5, 5))
 
     def refusal(self) -> Exception:
         """Not twice in a row that the kind is not there: that would mean what it says."""
@@ -123,7 +129,7 @@ class Model:
 
     async def watch(self, *, since: str, timeout_seconds: int) -> AsyncGenerator[WatchMessage, None]:
         if self.fails(5):
-            raise self.chance.choice([DOWN, GONE])
+            raise self.chance.choice([DOWN, GONE, AWAY])
         if int(since) < self.forgotten:
             raise GONE
         at, began = int(since), asyncio.get_running_loop().time()
@@ -134,6 +140,8 @@ class Model:
                 yield message
                 if self.fails(6):
                     yield message
+                if self.fails(6):
+                    yield WatchMessage(self.chance.choice(["ADDED", "MODIFIED", "DELETED"]), self.stray())
                 at = version
             if self.fails(10):
                 return

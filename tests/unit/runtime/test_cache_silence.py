@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kfx.kube.errors import Forbidden, NotFound, TransportError, Unreachable
+from kfx.kube.errors import Forbidden, Interrupted, NotFound, TransportError, Unreachable
 from kfx.kube.listwatch import Page, WatchMessage
 from kfx.kube.resource import Resource
 from kfx.runtime.cache import Cache, Following
@@ -59,6 +59,15 @@ async def test_a_kind_whose_server_fell_silent_is_named_and_no_other() -> None:
 
 async def test_bookmarks_once_a_minute_are_enough() -> None:
     cache = cache_of(Server({"things.example.org": every_minute()}))
+    cache.informer(Thing)
+    async with cache.running():
+        for _ in range(100):
+            await asyncio.sleep(7)
+            assert cache.silent(LIMIT) == []
+
+
+async def test_a_server_without_bookmarks_is_heard_of_whenever_an_idle_watch_is_opened_again() -> None:
+    cache = cache_of(Server({"things.example.org": [70, Interrupted("silent")]}))
     cache.informer(Thing)
     async with cache.running():
         for _ in range(100):
@@ -129,4 +138,21 @@ async def test_the_age_of_every_kind_is_a_metric() -> None:
     assert age() == -1
     async with cache.running():
         await asyncio.sleep(42)
+        assert age() == pytest.approx(42)
+
+
+async def test_of_two_selections_of_a_kind_the_metric_shows_the_one_longest_unheard_of() -> None:
+    metrics = RuntimeMetrics()
+    server = Server()
+    cache = cache_of(server, metrics)
+    cache.informer(Thing, namespace="quiet")
+
+    def age() -> float | None:
+        name = "kfx_informer_last_event_age_seconds"
+        return metrics.registry.get_sample_value(name, {"resource": "things.example.org"})
+
+    async with cache.running():
+        await asyncio.sleep(40)
+        cache.informer(Thing, namespace="new")
+        await asyncio.sleep(2)
         assert age() == pytest.approx(42)

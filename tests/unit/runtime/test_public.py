@@ -1,10 +1,12 @@
 """What an operator's author may import: it is all there, it is explained, and it costs nothing unused."""
 
 import ast
+import asyncio
 import inspect
 import re
 import subprocess
 import sys
+import time
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +18,7 @@ import kfx.runtime
 from docs.examples.echo import ConfigMap, Echo, add_to
 from kfx.kube import Credentials
 from kfx.runtime import AlwaysLeader, LeadershipLost, Operator
-from tests.serving import hearing
+from tests.serving import get, hearing
 
 ROOT = Path(__file__).resolve().parents[3]
 GUIDE = (ROOT / "docs" / "runtime.md").read_text(encoding="utf-8")
@@ -115,3 +117,38 @@ async def test_an_operator_is_not_ready_before_it_has_read_what_it_looks_after()
         add_to(operator)
         problem = operator.ready() or ""
     assert [str(kind.resource) in problem for kind in (Echo, ConfigMap)] == [True, True]
+
+
+@pytest.mark.real_time
+async def test_an_operator_shows_what_it_is_at_measures_its_loop_and_lingers_when_it_stops() -> None:
+    async with Operator.connect(Credentials("http://127.0.0.1:1"), "mine") as operator:
+        add_to(operator)
+        debug, stop, loop = operator.debug_server("127.0.0.1:0"), asyncio.Event(), asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(operator.run(stop, servers=[debug], shutdown_delay=0.3))
+            await asyncio.sleep(0.25)
+            assert debug.bound is not None
+            for page, shown in (
+                ("queues", b"\necho "),
+                ("caches", b"\nechoes.example.org"),
+                ("tasks", b"loop-lag"),
+            ):
+                assert shown in (await get(debug.bound[1], f"/debug/{page}", host="localhost")).body
+            assert operator.alive() is None
+            assert operator.metrics.registry.get_sample_value("kfx_loop_lag_seconds_count") >= 1
+            stop.set()
+            stopped_at = loop.time()
+            assert operator.ready() == "shutting down"
+            assert (await get(debug.bound[1], "/debug/queues", host="localhost")).status == 200
+            await running
+            assert loop.time() - stopped_at >= 0.3
+
+
+@pytest.mark.real_time
+async def test_a_loop_that_was_blocked_for_long_makes_an_operator_unwell() -> None:
+    async with Operator.connect(Credentials("http://127.0.0.1:1"), "mine") as operator:
+        operator._loop_lag._limit = 0.1
+        async with operator._loop_lag.running():
+            await asyncio.sleep(0)
+            time.sleep(0.3)
+            assert "the event loop was blocked for" in (operator.alive() or "")

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from kfx.kube import errors
 from kfx.kube.listwatch import Page, WatchMessage
 from kfx.kube.model import Unreadable
+from kfx.kube.transport import ConnectionCut
 from kfx.runtime.metrics import RuntimeMetrics
 from kfx.runtime.reflector import NOT_SERVED_PERIOD, Change, Listed, ListEnd, Put, is_older
 from tests.things import FOREVER, Script, Scripted, Thing, event, raw, reflector_of
@@ -108,6 +109,28 @@ async def test_a_short_watch_that_brought_something_is_no_error() -> None:
 async def test_a_version_that_goes_backwards_is_a_server_set_back() -> None:
     server = await after_watch(event("BOOKMARK", "", 3))
     assert asked(server)[:3] == ["list", "watch 5", "list"]
+
+
+@pytest.mark.parametrize("failure", [errors.Unreachable("down"), ConnectionCut("cut")], ids=["down", "cut"])
+@pytest.mark.parametrize(
+    ("version", "then"),
+    [("3", ["list", "watch 8"]), ("6", ["watch 5"]), ("", ["watch 5"])],
+    ids=["set-back", "went-on", "unknown"],
+)
+async def test_a_server_that_comes_back_is_asked_whether_it_was_set_back(
+    failure: Exception, version: str, then: list[str]
+) -> None:
+    look = Page(version, "", [])
+    server = Scripted(lists=[EMPTY, look, Page("8", "", [])], watches=[[failure], [FOREVER]])
+    await followed(server, 30)
+    assert asked(server) == ["list", "watch 5", "list", *then]
+
+
+async def test_a_server_that_cannot_be_asked_whether_it_was_set_back_is_followed_on() -> None:
+    watches: list[Script] = [[errors.Unreachable("down")], [FOREVER]]
+    server = Scripted(lists=[EMPTY, errors.TransportError("down")], watches=watches)
+    await followed(server, 30)
+    assert asked(server) == ["list", "watch 5", "list", "watch 5"]
 
 
 async def test_waits_grow_up_to_a_minute() -> None:
