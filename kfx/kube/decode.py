@@ -94,8 +94,8 @@ def strict(
     """``decode``, but :class:`Undecodable` for what is no stored object of ``resource``.
 
     That is another kind or version than the one given, or no name, uid or namespace where there must be one.
-    An object of a list may leave out both kind and version. What has no place in the collection has a stand-in
-    without a name; that of an object without uid keeps its own.
+    An object of a list may leave out both kind and version. What has no place in the collection has a
+    stand-in without a name; that of an object without uid keeps its own.
     """
     names = [("kind", kind), ("apiVersion", api_version)]
     texts = [",".join(f'"{name}":"{value}"' for name, value in order) for order in (names, names[::-1])]

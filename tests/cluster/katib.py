@@ -9,7 +9,7 @@ from typing import Any
 
 from kfx.apis.common import MetricLog
 from kfx.apis.trial import Trial
-from kfx.build import Wiring, utc_now
+from kfx.build import Parts, build_manager, utc_now
 from kfx.config import Config, load_config
 from kfx.kube.client import Client
 from kfx.kube.credentials import Credentials
@@ -128,10 +128,10 @@ async def working(
         spans.transport(credentials) if spans else Transport.open(credentials) as transport,
         asyncio.TaskGroup() as group,
     ):
-        wiring = Wiring(settings(folder, *flags), credentials, transport, store, spans=spans)
-        group.create_task(wiring.manager().run(stop))
+        parts = Parts(settings(folder, *flags), credentials, transport, store, spans=spans)
+        group.create_task(build_manager(parts).run(stop))
         try:
-            yield Platform(client, store, wiring.metrics)
+            yield Platform(client, store, parts.metrics)
         finally:
             stop.set()
 

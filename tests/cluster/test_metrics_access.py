@@ -22,7 +22,7 @@ from prometheus_client import CollectorRegistry
 from hack.cluster.binaries import CONTROL_PLANE, find
 from hack.cluster.layout import Layout
 from hack.cluster.tokens import write_token_kubeconfig
-from kfx.build import Wiring
+from kfx.build import Parts, build_manager
 from kfx.config import load_config
 from kfx.kube.client import Client
 from kfx.kube.credentials import load_credentials
@@ -109,8 +109,8 @@ async def page(client: Client, cluster: Layout, tmp_path: Path) -> AsyncIterator
         Transport.open(credentials) as transport,
         asyncio.TaskGroup() as group,
     ):
-        wiring = Wiring(config, credentials, transport, store, stop)
-        group.create_task(wiring.manager().run(stop))
+        parts = Parts(config, credentials, transport, store, stop)
+        group.create_task(build_manager(parts).run(stop))
         try:
             yield Page(port, await trust_in_secret(client))
         finally:

@@ -1,4 +1,4 @@
-"""The wiring: what the process follows, serves and is allowed to do, before it has begun."""
+"""The parts: what the process follows, serves and is allowed to do, before it has begun."""
 
 import asyncio
 import socket
@@ -13,7 +13,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from kfx.apis.trial import Trial
-from kfx.build import WATCH_SILENCE, Wiring
+from kfx.build import Parts, build_manager
+from kfx.build.servers import WATCH_SILENCE, build_handlers, informers_ready, watches_ready
 from kfx.config import load_config
 from kfx.kube.credentials import Credentials
 from kfx.kube.resource import Resource
@@ -45,14 +46,14 @@ async def wired(
     server: str = "http://127.0.0.1:1",
     stop: asyncio.Event | None = None,
     spans: Spans | None = None,
-) -> AsyncIterator[Wiring]:
+) -> AsyncIterator[Parts]:
     credentials = Credentials(server)
     config = load_config([f"--cert-dir={folder}", *flags], {})
     async with (
         ObservationStore.open(folder / "observations.db") as store,
         Transport.open(credentials) as transport,
     ):
-        yield Wiring(config, credentials, transport, store, stop, spans=spans)
+        yield Parts(config, credentials, transport, store, stop, spans=spans)
 
 
 @pytest.fixture
@@ -76,9 +77,9 @@ def may(verb: str, resource: Resource, namespace: str) -> bool:
 
 
 async def test_everything_that_is_followed_may_be_followed(tmp_path: Path) -> None:
-    async with wired(tmp_path) as wiring:
-        wiring.manager()
-        followed = list(wiring._cache._informers)
+    async with wired(tmp_path) as parts:
+        build_manager(parts)
+        followed = list(parts.cache._informers)
     assert len(followed) > 6
     denied = [
         str(chosen)
@@ -90,36 +91,36 @@ async def test_everything_that_is_followed_may_be_followed(tmp_path: Path) -> No
 
 
 async def test_every_kind_of_job_that_the_flag_names_is_followed(tmp_path: Path) -> None:
-    async with wired(tmp_path, "--trial-resources=Foo.v1.example.org") as wiring:
-        kinds = {str(kind) for kind in wiring._jobs}
+    async with wired(tmp_path, "--trial-resources=Foo.v1.example.org") as parts:
+        kinds = {str(kind) for kind in parts.jobs}
     assert kinds == {"foos.example.org"}
 
 
 async def test_with_election_nothing_is_written_before_leading(tmp_path: Path) -> None:
     async with hearing() as (url, received):
         flags = ("--enable-leader-election", "--leader-election-id=mine")
-        async with wired(tmp_path, *flags, server=url) as wiring:
+        async with wired(tmp_path, *flags, server=url) as parts:
             with pytest.raises(LeadershipLost, match="does not hold lease mine"):
-                await wiring._client.create(Trial.resource, {"metadata": {"name": "t"}}, namespace="ns")
+                await parts.client.create(Trial.resource, {"metadata": {"name": "t"}}, namespace="ns")
     assert received == b""
 
 
 async def test_without_election_this_process_leads(tmp_path: Path) -> None:
-    async with wired(tmp_path) as wiring:
-        wiring._elector.check()
+    async with wired(tmp_path) as parts:
+        parts.elector.check()
 
 
 async def test_it_is_not_ready_before_its_informers_and_says_which(tmp_path: Path) -> None:
-    async with wired(tmp_path) as wiring:
-        wiring.manager()
-        problem = wiring._informers_ready()
+    async with wired(tmp_path) as parts:
+        build_manager(parts)
+        problem = informers_ready(parts)
     assert problem is not None
     assert "experiments.kubeflow.org: not listed yet" in problem
 
 
-async def probed(wiring: Wiring, *paths: str) -> list[Answer]:
+async def probed(parts: Parts, *paths: str) -> list[Answer]:
     """What the health server of a process that is not running otherwise answers."""
-    (health,) = [each for each in wiring.manager()._servers if isinstance(each, HealthServer)]
+    (health,) = [each for each in build_manager(parts)._servers if isinstance(each, HealthServer)]
     async with health.serving():
         assert health.bound is not None
         return [await get(health.bound[1], path) for path in paths]
@@ -129,8 +130,8 @@ ON_A_FREE_PORT = "--healthz-addr=127.0.0.1:{}"
 
 
 async def test_readiness_and_liveness_name_their_checks(tmp_path: Path, free_port: int) -> None:
-    async with wired(tmp_path, ON_A_FREE_PORT.format(free_port)) as wiring:
-        ready, alive = await probed(wiring, "/readyz", "/healthz?verbose")
+    async with wired(tmp_path, ON_A_FREE_PORT.format(free_port)) as parts:
+        ready, alive = await probed(parts, "/readyz", "/healthz?verbose")
     names = [line.split()[0] for line in ready.body.decode().splitlines()[:-1]]
     assert names == ["[-]readyz", "[-]informers", "[+]watches", "[-]foreign-controller", "[-]certificates"]
     assert alive.body == b"[+]healthz ok\n[+]loop ok\nhealthz check passed\n"
@@ -138,36 +139,36 @@ async def test_readiness_and_liveness_name_their_checks(tmp_path: Path, free_por
 
 async def test_once_it_is_told_to_stop_readiness_says_so(tmp_path: Path, free_port: int) -> None:
     stop = asyncio.Event()
-    async with wired(tmp_path, ON_A_FREE_PORT.format(free_port), stop=stop) as wiring:
+    async with wired(tmp_path, ON_A_FREE_PORT.format(free_port), stop=stop) as parts:
         stop.set()
-        (answer,) = await probed(wiring, "/readyz/readyz")
+        (answer,) = await probed(parts, "/readyz/readyz")
     assert (answer.status, answer.body) == (500, b"readyz: shutting down\n")
 
 
 async def test_the_loop_is_measured_from_first_to_last(tmp_path: Path) -> None:
-    async with wired(tmp_path) as wiring:
-        manager = wiring.manager()
-        assert manager._background[0] is wiring._loop_lag
-    assert wiring.metrics.registry.get_sample_value("kfx_loop_lag_max_seconds") == 0
+    async with wired(tmp_path) as parts:
+        manager = build_manager(parts)
+        assert manager._background[0] is parts.loop_lag
+    assert parts.metrics.registry.get_sample_value("kfx_loop_lag_max_seconds") == 0
 
 
 async def test_a_kind_that_has_been_silent_makes_it_unready(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with wired(tmp_path) as wiring:
-        wiring.manager()
-        assert wiring._watches_ready() is None
-        for informer in wiring._cache._informers.values():
+    async with wired(tmp_path) as parts:
+        build_manager(parts)
+        assert watches_ready(parts) is None
+        for informer in parts.cache._informers.values():
             informer.synced.set()
             monkeypatch.setattr(informer.reflector, "age", lambda: WATCH_SILENCE + 20)
-        problem = wiring._watches_ready()
+        problem = watches_ready(parts)
     assert problem is not None
     assert "trials.kubeflow.org: nothing heard for 200 s (limit 180 s)" in problem
 
 
 async def test_debug_pages_know_every_controller_and_kind(tmp_path: Path, free_port: int) -> None:
-    async with wired(tmp_path, f"--debug-addr=127.0.0.1:{free_port}") as wiring:
-        (debug,) = [each for each in wiring.manager()._servers if isinstance(each, DebugServer)]
+    async with wired(tmp_path, f"--debug-addr=127.0.0.1:{free_port}") as parts:
+        (debug,) = [each for each in build_manager(parts)._servers if isinstance(each, DebugServer)]
         async with debug.serving():
             queues = await get(free_port, "/debug/queues", host="localhost")
             caches = await get(free_port, "/debug/caches", host="localhost")
@@ -182,8 +183,8 @@ def metrics_server(manager: Manager) -> MetricsServer:
 
 
 async def test_metrics_are_open_to_all_unless_told_otherwise(tmp_path: Path) -> None:
-    async with wired(tmp_path) as wiring:
-        server = metrics_server(wiring.manager())
+    async with wired(tmp_path) as parts:
+        server = metrics_server(build_manager(parts))
     assert server._access is None
     assert server._http is not None
     assert server._http._tls is None
@@ -193,8 +194,8 @@ async def test_secured_metrics_are_served_with_the_webhooks_certificate(
     tmp_path: Path, free_port: int
 ) -> None:
     write_pair(tmp_path, pair := new_pair())
-    async with wired(tmp_path, f"--metrics-addr=127.0.0.1:{free_port}", "--metrics-secure") as wiring:
-        server = metrics_server(manager := wiring.manager())
+    async with wired(tmp_path, f"--metrics-addr=127.0.0.1:{free_port}", "--metrics-secure") as parts:
+        server = metrics_server(manager := build_manager(parts))
         (admission,) = [each for each in manager._servers if isinstance(each, AdmissionServer)]
         async with server.serving(), admission._certificates.running():
             assert await dial(("127.0.0.1", free_port), verifier_of(pair)) is None
@@ -205,14 +206,14 @@ async def test_secured_metrics_may_have_a_certificate_of_their_own(tmp_path: Pat
     (own := tmp_path / "own").mkdir()
     write_pair(own, pair := new_pair())
     flags = (f"--metrics-addr=127.0.0.1:{free_port}", "--metrics-secure", f"--metrics-cert-dir={own}")
-    async with wired(tmp_path, *flags) as wiring:
-        server = metrics_server(manager := wiring.manager())
+    async with wired(tmp_path, *flags) as parts:
+        server = metrics_server(manager := build_manager(parts))
         (certificates,) = [each for each in manager._background if isinstance(each, FileCertificates)]
         async with certificates.running(), server.serving():
             assert await dial(("127.0.0.1", free_port), verifier_of(pair)) is None
     (own / "tls.key").unlink()
-    async with wired(tmp_path, *flags) as wiring:
-        (certificates,) = [e for e in wiring.manager()._background if isinstance(e, FileCertificates)]
+    async with wired(tmp_path, *flags) as parts:
+        (certificates,) = [e for e in build_manager(parts)._background if isinstance(e, FileCertificates)]
         with pytest.raises(CertificateError, match=r"--metrics-cert-dir .*tls\.key: No such file"):
             async with certificates.running():
                 pass
@@ -222,32 +223,32 @@ async def test_with_spans_every_reconciler_and_webhook_is_recorded(tmp_path: Pat
     memory = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(memory))
-    async with wired(tmp_path, spans=Spans(provider.get_tracer("test"))) as wiring:
-        controllers = wiring.manager()._controllers
+    async with wired(tmp_path, spans=Spans(provider.get_tracer("test"))) as parts:
+        controllers = build_manager(parts)._controllers
         for controller in controllers:
             await controller._reconciler.reconcile(Request("ns", "absent"))
-        paths = [handler.path for handler in wiring._handlers()]
+        paths = [handler.path for handler in build_handlers(parts)]
         with pytest.raises(InvalidRequest):
-            await wiring._handlers()[0].handle(AdmissionRequest())
+            await build_handlers(parts)[0].handle(AdmissionRequest())
     names = [span.name for span in memory.get_finished_spans()]
     assert names == [f"reconcile {each.name}" for each in controllers] + ["admission /mutate-experiment"]
     assert paths == ["/mutate-experiment", "/validate-experiment", "/mutate-pod"]
 
 
 async def test_the_delay_of_the_flag_is_that_of_the_process(tmp_path: Path) -> None:
-    async with wired(tmp_path, "--shutdown-delay=5s") as wiring:
-        assert wiring.manager()._shutdown_delay == 5.0
+    async with wired(tmp_path, "--shutdown-delay=5s") as parts:
+        assert build_manager(parts)._shutdown_delay == 5.0
 
 
 async def test_katibs_counters_are_known_from_the_start(tmp_path: Path) -> None:
-    async with wired(tmp_path) as wiring:
-        wiring.metrics.count("katib_trial_created_total", {"namespace": "ns"})
-        assert wiring.metrics.registry.get_sample_value("katib_trial_created_total", {"namespace": "ns"}) == 1
+    async with wired(tmp_path) as parts:
+        parts.metrics.count("katib_trial_created_total", {"namespace": "ns"})
+        assert parts.metrics.registry.get_sample_value("katib_trial_created_total", {"namespace": "ns"}) == 1
 
 
 async def test_collectors_report_an_early_stop_to_kfx_itself(tmp_path: Path) -> None:
-    async with wired(tmp_path) as wiring:
-        injector = next(each for each in wiring._handlers() if isinstance(each, PodInjector))
+    async with wired(tmp_path) as parts:
+        injector = next(each for each in build_handlers(parts) if isinstance(each, PodInjector))
         settings = await injector._settings.read()
     assert settings.early_stopping_address == "katib-db-manager.kubeflow:6788"
     assert (settings.inject_security_context, settings.native_sidecar) == (False, False)
