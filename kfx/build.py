@@ -273,7 +273,7 @@ class Wiring:
             client=self._reader,
             templates=self._templates,
             config=self._katib_config,
-            algorithms=tuple(ALGORITHMS),
+            algorithms=ALGORITHMS,
             trial_resources=self._config.trial_resources,
         )
         injector = PodInjector(

@@ -98,7 +98,7 @@ class HTTPGetAction(Model, kw_only=True):
     """core/v1 HTTPGetAction as far as the PrometheusMetric collector reads it."""
 
     path: str = ""
-    port: int | str = 0
+    port: Int32 | str = 0
     host: str = ""
     scheme: str = ""
 

@@ -106,7 +106,10 @@ def _default_parameter(parameter: Any) -> Any:
     """D21."""
     if not isinstance(parameter, dict) or (parameter.get("feasibleSpace") or {}).get("distribution"):
         return parameter
-    return {**parameter, "feasibleSpace": {**(parameter.get("feasibleSpace") or {}), "distribution": "uniform"}}
+    return {
+        **parameter,
+        "feasibleSpace": {**(parameter.get("feasibleSpace") or {}), "distribution": "uniform"},
+    }
 
 
 def _child(parent: dict[str, Any], key: str) -> dict[str, Any]:

@@ -135,7 +135,7 @@ _LONG_NUMBER = b"0" * INT64_DIGITS
 
 
 def _check_shape(body: bytes) -> None:
-    """Count over all bytes first; what stands in strings is taken out only where that may change the answer."""
+    """Count over all bytes first; strings are taken out only where that may change the answer."""
     openings = body.count(b"[") + body.count(b"{")
     if openings <= DEEPEST and openings + body.count(b",") <= MOST_VALUES:
         return

@@ -82,7 +82,7 @@ async def start(stack: AsyncExitStack, client: Client, certificates: FileCertifi
         client=client,
         templates=TemplateReader(client=client, core_namespace="kubeflow"),
         config=config,
-        algorithms=tuple(ALGORITHMS),
+        algorithms=ALGORITHMS,
         trial_resources=TRIAL_RESOURCES,
     )
     injector = PodInjector(

@@ -1,5 +1,6 @@
 """One fault of a document, as Go's ``field.Error`` shows it."""
 
+import itertools
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ INVALID = "Invalid value"
 FORBIDDEN = "Forbidden"
 _MAX_SHOWN = 1024
 _MAX_DETAIL = 2000
-_MAX_ERRORS = 100
+MAX_ERRORS = 100
+"""Errors of one Experiment that are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +47,12 @@ def forbidden(path: str, detail: str) -> FieldError:
 def aggregate(errors: Iterable[FieldError]) -> str:
     """One text for all: the only one as it is, several in brackets, equal ones once (Go ``Aggregate``).
 
-    Of more than 100 only the first 100 are told, and how many more there are.
+    Of more than 100 only the first 100 are told, and that there are more.
     """
-    found = list(errors)
-    texts = list(dict.fromkeys(str(error) for error in found[:_MAX_ERRORS]))
-    if len(found) > _MAX_ERRORS:
-        texts.append(f"and {len(found) - _MAX_ERRORS} more errors; correct these first")
+    found = list(itertools.islice(errors, MAX_ERRORS + 1))
+    texts = list(dict.fromkeys(str(error) for error in found[:MAX_ERRORS]))
+    if len(found) > MAX_ERRORS:
+        texts.append("and more; correct these first")
     return texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
 
 

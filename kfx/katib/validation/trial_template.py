@@ -102,6 +102,8 @@ def _check_references(
     names: set[str] = set()
     references: set[str] = set()
     for index, parameter in enumerate(template.trial_parameters):
+        if findings.enough:
+            return None
         path, name, reference = f"{_PARAMETERS}[{index}]", parameter.name, parameter.reference
         if not name or not reference or "{" in name or "}" in name:
             detail = "set name and reference, the name without curly braces"
@@ -190,7 +192,7 @@ def _check_metadata(metadata: Any, findings: Findings) -> None:
     dropped = [key for key in DROPPED_METADATA if metadata.get(key)]
     if dropped:
         fields = ", ".join(f"metadata.{key}" for key in dropped)
-        findings.warnings.append(f"{_PATH}: {fields} of the template will be dropped; remove it")
+        findings.warn(f"{_PATH}: {fields} of the template will be dropped; remove it")
 
 
 def _check_all_used(experiment: Experiment, template: TrialTemplate, findings: Findings) -> None:

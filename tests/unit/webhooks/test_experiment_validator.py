@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kfx.algorithms import ALGORITHMS
 from kfx.apis.core import ConfigMap
 from kfx.apis.experiment import Experiment
 from kfx.katib.defaults import default_experiment
@@ -56,7 +57,7 @@ async def judge(
         client=Documents(answers),
         templates=Templates(template or Found()),
         config=KatibConfigReader(config_maps=config_maps, core_namespace="kubeflow", collector_image="kfx:1"),
-        algorithms=("random",),
+        algorithms=ALGORITHMS,
         trial_resources=("Job.v1.batch",),
     )
     return await validator.handle(request(document, old))

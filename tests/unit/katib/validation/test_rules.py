@@ -127,7 +127,7 @@ def test_an_algorithm_that_has_only_an_image_is_refused_as_such() -> None:
         suggestions=known, early_stoppings={}, metrics_collectors=config().metrics_collectors
     )
     (found,) = errors_of(algorithms=("tpe",), config=seen)
-    assert "names an image for it, which this version does not run" in found
+    assert "katib-config names an image for algorithm 'random', but this kfx runs none" in found
 
 
 def test_a_blank_image_is_an_error_even_for_an_embedded_algorithm() -> None:
