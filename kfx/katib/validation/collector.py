@@ -19,8 +19,8 @@ _PORT = re.compile(r"[+-]?[0-9]{1,40}", re.ASCII)
 _MAX_FORMATS = 131_071
 _MAX_PROGRAM = 100_000  # of RE2's instructions, some 100 ns each to make
 _COST_OF_ONE = 250
-_COST_OF_ERROR = 1_000
-_MAX_MEMORY = 4 * 1024 * 1024
+_MAX_FORMAT = 1024
+_MAX_MEMORY = 1024 * 1024
 
 
 def check_collector(
@@ -116,11 +116,16 @@ def _check_formats(expressions: Sequence[str], findings: Findings) -> None:
         return
     size = 0
     for expression in expressions:
-        size += _check_format(expression, findings)
         if size > _MAX_PROGRAM:
-            detail = "the filters together are too large; repeat less, as in x{1000}, or give fewer"
+            detail = "the filters before this one are too large already; repeat less in them, or give fewer"
             findings.errors.append(invalid(_FORMAT, expression, detail))
-        if size > _MAX_PROGRAM or findings.enough:
+            return
+        if len(expression) > _MAX_FORMAT:
+            detail = f"a filter has at most {_MAX_FORMAT} characters; shorten it"
+            findings.errors.append(invalid(_FORMAT, expression, detail))
+            continue
+        size += _check_format(expression, findings)
+        if findings.enough:
             return
         if ";" in expression:
             findings.warn(f"{_FORMAT} {expression!r} contains ';', which separates filters; " r"write \x3b")
@@ -138,7 +143,7 @@ def _check_format(expression: str, findings: Findings) -> int:
         text = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
         detail = f"no RE2 expression: {text[:200]}; look-around and back-references do not exist there"
         findings.errors.append(invalid(_FORMAT, expression, detail))
-        return _COST_OF_ERROR
+        return _MAX_PROGRAM if "too large" in text else _COST_OF_ONE
     if not any(_has_two_pairs(line) for line in expression.split("\n")):
         detail = "use two groups: the first for the metric's name, the second for its value"
         findings.errors.append(invalid(_FORMAT, expression, detail))
