@@ -29,6 +29,8 @@ def _no_number(text: str) -> Any:
     raise ValueError(f"{text} is no JSON")
 
 
+_CONVERSIONS = (ValueError, ArithmeticError, LookupError, TypeError, AttributeError)
+"""What PyYAML's constructors raise where an explicit tag such as ``!!int`` does not fit its text."""
 _JSON = json.JSONDecoder(parse_constant=_no_number)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _TOO_LARGE = f"more than {MAX_DEPTH} levels or {MAX_NODES} values; simplify the text"
@@ -91,7 +93,7 @@ def _parse_yaml(text: str) -> Any:
             return _to_json(loader.get_data())
         finally:
             loader.dispose()
-    except (yaml.YAMLError, ValueError, KeyError, OverflowError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, *_CONVERSIONS) as error:
         raise DocumentError(" ".join(str(error).split())[:300]) from error
 
 

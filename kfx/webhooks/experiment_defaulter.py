@@ -22,10 +22,10 @@ class ExperimentDefaulter:
             decode_experiment(document)
         except ExperimentDecodeError as error:
             return Denied(str(error))
-        return Allowed(list(_difference(document, default_experiment(document))) or None)
+        return Allowed(list(difference(document, default_experiment(document))) or None)
 
 
-def _difference(old: Any, new: Any, path: str = "") -> Iterator[dict[str, Any]]:
+def difference(old: Any, new: Any, path: str = "") -> Iterator[dict[str, Any]]:
     """Operations in the order of their paths. Defaults only add and replace, and share what they leave."""
     if old is new:
         return
@@ -33,13 +33,13 @@ def _difference(old: Any, new: Any, path: str = "") -> Iterator[dict[str, Any]]:
         for key in sorted(new):
             where = f"{path}/{key.replace('~', '~0').replace('/', '~1')}"
             if key in old:
-                yield from _difference(old[key], new[key], where)
+                yield from difference(old[key], new[key], where)
             else:
                 yield {"op": "add", "path": where, "value": new[key]}
     elif isinstance(old, list) and isinstance(new, list):
         for index, item in enumerate(new):
             if index < len(old):
-                yield from _difference(old[index], item, f"{path}/{index}")
+                yield from difference(old[index], item, f"{path}/{index}")
             else:
                 yield {"op": "add", "path": f"{path}/{index}", "value": item}
     elif old != new:

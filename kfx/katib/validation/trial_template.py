@@ -1,5 +1,6 @@
 """Rules about the trial template: V19 to V36, and what a Trial could not be made from."""
 
+import itertools
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -146,19 +147,20 @@ class _Declared:
 
 
 def _joined(names: Iterable[str]) -> str:
-    text = ", ".join(names)
+    text = ", ".join(name[:_MAX_NAMED] for name in itertools.islice(names, _MAX_NAMED))
     return text if len(text) <= _MAX_NAMED else f"{text[:_MAX_NAMED]}…"
 
 
 def _no_placeholder(name: str, unfilled: Collection[str]) -> str:
     shown = _joined(placeholder(other) for other in sorted(unfilled))
     also = f" (still unfilled there: {shown})" if shown else ""
-    return f"the template holds no {placeholder(name)}{also}; put it there, or drop the trial parameter"
+    wanted = placeholder(name[:_MAX_NAMED])
+    return f"the template holds no {wanted}{also}; put it there, or drop the trial parameter"
 
 
 def _check_left_over(text: str, template: TrialTemplate, findings: Findings) -> None:
     """V32."""
-    left = sorted(set(_LEFT_OVER.findall(text)))
+    left = sorted({match[0] for match in itertools.islice(_LEFT_OVER.finditer(text), _MAX_NAMED)})
     if not left:
         return
     known = _joined(parameter.name for parameter in template.trial_parameters if parameter.name)
