@@ -63,7 +63,7 @@ def by_id(case: dict[str, Any]) -> str:
     return str(case["id"])
 
 
-@pytest.mark.parametrize("case", load("created.yaml"), ids=by_id)
+@pytest.mark.parametrize("case", [*load("created.yaml"), *load("rules.yaml")], ids=by_id)
 def test_a_creation_is_judged_as_the_contract_says(case: dict[str, Any]) -> None:
     document = change(load("base.yaml"), case.get("set", {}), case.get("remove", ()))
     found, findings = judge(document, context(case))
