@@ -105,7 +105,27 @@ def errors_of(**changes: Any) -> list[str]:
     return [str(error) for error in validate_experiment(fake(), None, context({}, **changes)).errors]
 
 
+@pytest.mark.parametrize("failing", [("collector",), ("collector", "algorithm"), ("all",)])
+def test_a_look_up_that_fails_is_an_error_of_its_field(failing: tuple[str, ...]) -> None:
+    """8.6: Katib's three runs, with ever more of katib-config missing."""
+    whole = config()
+    seen = RuntimeConfig(
+        suggestions={}, early_stoppings={}, metrics_collectors={} if failing else whole.metrics_collectors
+    )
+    new = decode_experiment(load("fake.yaml"))
+    names = ("test",) if failing == ("collector",) else ()
+    changes = {
+        "algorithms": names,
+        "early_stoppings": names,
+        "config": "unreadable" if failing == ("all",) else seen,
+    }
+    found = [error.path for error in validate_experiment(new, None, context({}, **changes)).errors]
+    assert found[-1] == "spec.metricsCollectorSpec.collector.kind"
+    assert len(found) == (1 if failing == ("collector",) else 3)
+
+
 def test_an_unreadable_configuration_refuses_with_its_cause() -> None:
+    """V15, V45: the cause is told."""
     found = errors_of(config="failed to find katib-config.yaml in ConfigMap: katib-config")
     assert found == [
         'spec.algorithm.algorithmName: Invalid value: "random": '
@@ -194,6 +214,37 @@ def test_a_bad_expression_is_not_written_to_the_log(capfd: pytest.CaptureFixture
     file = {"collector": {"kind": "File"}, "source": {"filter": {"metricsFormat": ["["]}}}
     judge(change(load("base.yaml"), {"/spec/metricsCollectorSpec": file}), context({}))
     assert capfd.readouterr().err == ""
+
+
+def test_more_errors_than_anybody_reads_are_counted_only() -> None:
+    document = change(load("base.yaml"), {"/spec/parameters": [{"name": f"p{i}"} for i in range(500)]})
+    _, findings = judge(document, context({}))
+    assert len(findings.errors) == 101
+    assert aggregate(findings.errors).endswith(", and more; correct these first]")
+
+
+def test_warnings_are_few_and_short() -> None:
+    strategies = [{"name": "x" * 2000, "value": "median"}] * 100
+    _, findings = judge(
+        change(load("base.yaml"), {"/spec/objective/metricStrategies": strategies}), context({})
+    )
+    assert len(findings.warnings) == 20
+    assert max(map(len, findings.warnings)) <= 501
+
+
+@pytest.mark.parametrize(
+    ("filters", "part"),
+    [
+        (["(a)(b)" + "x" * 1100], "at most 1024 characters"),
+        (["(a)(b)" + "x{1000}" * 100], "pattern too large"),
+        (["(a)(b)x{900}"] * 200, "too large already"),
+        (["(a)(b)"] * 30_000, "as one argument, of at most 131071 bytes"),
+    ],
+)
+def test_filters_that_would_take_too_long_are_refused(filters: list[str], part: str) -> None:
+    file = {"collector": {"kind": "File"}, "source": {"filter": {"metricsFormat": filters}}}
+    _, findings = judge(change(load("base.yaml"), {"/spec/metricsCollectorSpec": file}), context({}))
+    assert part in str(findings.errors[0])
 
 
 def test_a_hostile_expression_is_judged_at_once() -> None:
