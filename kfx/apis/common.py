@@ -101,6 +101,7 @@ class HTTPGetAction(Model, kw_only=True):
     port: Int32 | str = 0
     host: str = ""
     scheme: str = ""
+    http_headers: tuple[NameValue, ...] = ()
 
 
 class SourceSpec(Model, kw_only=True):

@@ -208,6 +208,7 @@ LABELLED = {"labels": {"katib.kubeflow.org/component": "trial-templates"}}
 def test_a_template_is_read_from_home_from_the_platform_or_where_shared(
     metadata: dict[str, Any], namespace: str, core: str
 ) -> None:
+    """K12: no other ConfigMap."""
     assert (
         from_config_map({"metadata": metadata, "data": {"t": "text"}}, namespace=namespace, core=core)
         == "text"
@@ -230,6 +231,7 @@ def test_a_config_map_that_is_not_there_is_an_error() -> None:
 
 
 def test_a_missing_key_is_named_and_the_content_is_not_repeated() -> None:
+    """G40, K12: names only."""
     with pytest.raises(RenderError) as caught:
         from_config_map({"data": {"other": "secret"}}, namespace="shared")
     start = "unable to find trial template in ConfigMap: TemplatePath: t, ConfigMap shared/c; "

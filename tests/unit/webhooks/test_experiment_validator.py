@@ -64,10 +64,12 @@ async def judge(
 
 
 async def test_a_valid_experiment_passes() -> None:
+    """4.1.5: with code 200."""
     assert await judge(BASE) == Allowed(warnings=[])
 
 
 async def test_all_faults_are_told_at_once() -> None:
+    """4.1.3: in brackets, parted by commas."""
     changes = {"/spec/algorithm/algorithmName": "best", "/spec/resumePolicy": "Always"}
     verdict = await judge(change(BASE, changes))
     assert verdict == Denied(
@@ -78,6 +80,7 @@ async def test_all_faults_are_told_at_once() -> None:
 
 
 async def test_a_namespace_without_the_label_is_refused_with_the_command_that_helps() -> None:
+    """4.1.2, G21: code 400."""
     verdict = await judge(BASE, answers={("Namespace", "user"): {"metadata": {}}})
     assert isinstance(verdict, Denied)
     assert verdict.code == 400
@@ -93,6 +96,7 @@ async def test_another_value_of_the_label_is_not_enough() -> None:
 
 
 async def test_a_namespace_that_cannot_be_read_is_no_fault_of_the_user() -> None:
+    """4.1.2, G21: code 500."""
     for answers in ({}, {("Namespace", "user"): TransportError("cut")}):
         verdict = await judge(BASE, answers=answers)
         assert isinstance(verdict, Denied)
@@ -100,6 +104,7 @@ async def test_a_namespace_that_cannot_be_read_is_no_fault_of_the_user() -> None
 
 
 async def test_a_volume_of_an_earlier_experiment_is_in_the_way() -> None:
+    """4.1.4, G20: code 400."""
     answers = {**OPEN, ("PersistentVolume", "base-random-user"): {"metadata": {}}}
     verdict = await judge(change(BASE, FROM_VOLUME), answers=answers)
     assert isinstance(verdict, Denied)
@@ -114,6 +119,7 @@ async def test_a_volume_that_cannot_be_looked_for_refuses() -> None:
 
 
 async def test_no_volume_is_looked_for_without_need() -> None:
+    """K24: and what is looked for is one object, by name."""
     answers = {**OPEN, ("PersistentVolume", "base-random-user"): {"metadata": {}}}
     assert await judge(BASE, answers=answers) == Allowed(warnings=[])
     stored = change(BASE, FROM_VOLUME)
@@ -127,15 +133,18 @@ async def test_without_a_volume_from_volume_passes() -> None:
 
 
 async def test_a_change_of_metadata_passes_whatever_became_of_the_namespace() -> None:
+    """U12, K3: no look-up at all."""
     changed = change(BASE, {"/metadata/finalizers": [], "/metadata/annotations": {"a": "b"}})
     assert await judge(changed, BASE, answers={}) == Allowed()
 
 
 async def test_an_experiment_stored_before_a_default_existed_can_lose_its_finalizer() -> None:
+    """U11, K2: both sides are defaulted."""
     assert await judge(default_experiment(load("base.yaml")), load("base.yaml"), answers={}) == Allowed()
 
 
 async def test_what_is_going_passes_even_if_it_cannot_be_read() -> None:
+    """K3: whatever it holds."""
     document = {"metadata": {"name": "e", "deletionTimestamp": "2026-01-01T00:00:00Z"}, "spec": 1}
     assert await judge(document, document, answers={}) == Allowed()
 
@@ -147,6 +156,7 @@ async def test_an_update_is_held_to_the_rules_of_updates() -> None:
 
 
 async def test_types_are_checked_where_the_defaulter_was_bypassed() -> None:
+    """4.1.1: code 400 for either object."""
     for new, old in ((change(BASE, {"/spec/maxTrialCount": "1"}), None), (BASE, change(BASE, {"/spec": 1}))):
         verdict = await judge(new, old)
         assert isinstance(verdict, Denied)

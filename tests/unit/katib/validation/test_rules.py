@@ -136,6 +136,7 @@ def test_an_unreadable_configuration_refuses_with_its_cause() -> None:
 
 
 def test_an_unknown_algorithm_is_told_which_there_are() -> None:
+    """V15: by name."""
     (found,) = errors_of(algorithms=("tpe", "grid"))
     assert found.endswith("unknown algorithm 'random'; this kfx answers: grid, tpe")
 
@@ -157,6 +158,7 @@ def test_a_blank_image_is_an_error_even_for_an_embedded_algorithm() -> None:
 
 
 def test_without_a_collector_image_the_kind_is_refused() -> None:
+    """V45: with the look-up's text."""
     (found,) = errors_of(config=EMPTY_CONFIG)
     assert "failed to find metrics collector config for kind: StdOut" in found
 
