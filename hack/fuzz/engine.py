@@ -66,7 +66,9 @@ def search_by_coverage(name: str, *, seconds: float) -> None:
         found.run(value, slack=_SLACK_INSTRUMENTED)
 
     run = _property(found, check, examples=_ROUND).hypothesis.fuzz_one_input
-    atheris.Setup([sys.argv[0], f"-max_total_time={max(1, round(seconds))}", "-max_len=8192"], run)
+    atheris.Setup(
+        [sys.argv[0], f"-max_total_time={max(1, round(seconds))}", "-max_len=8192", "-len_control=0"], run
+    )
     atheris.Fuzz()
 
 
