@@ -112,6 +112,28 @@ def test_nesting_is_counted_where_there_is_any() -> None:
         decode_review(of(b"[" * 99 + b"]" * 99))
 
 
+def test_values_are_counted_where_there_are_many() -> None:
+    in_text = b'"' + rb"[{,\\\"" * 60_000 + b'"'
+    most = b"[" + b"1," * 99_990 + b"1]"
+    for inner in (in_text, most, b"[" + in_text + b"," + in_text + b"]"):
+        decode_review(of(inner))
+    for piece in (b"1," * 100_000, b'{"a":"b"},' * 60_000, b'"",' * 500_000):
+        with pytest.raises(InvalidRequest, match="more than 100000 values"):
+            decode_review(of(b"[" + piece + b"1]"))
+
+
+def test_a_message_that_nobody_could_read_is_cut() -> None:
+    found = json.loads(encode_refusal(400, "x" * 1_000_000))
+    assert len(found["response"]["status"]["message"]) == 64 * 1024 + 1
+
+
+def test_text_that_is_no_utf_8_is_refused_wherever_it_is_cut() -> None:
+    whole = of(b'"' + "é".encode() * 400_000 + b'"')
+    decode_review(whole)
+    with pytest.raises(InvalidRequest, match="not UTF-8"):
+        decode_review(whole.replace(b'\xa9"', b'"'))
+
+
 @pytest.mark.parametrize("content", [b"", b"null"])
 def test_a_missing_object_is_said_to_be_missing(content: bytes) -> None:
     body = of(content) if content else b'{"request":{"uid":"u"}}'

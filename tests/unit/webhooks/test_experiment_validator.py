@@ -195,3 +195,25 @@ async def test_a_broken_configuration_is_told_with_its_cause() -> None:
     verdict = await judge(BASE, config={"katib-config.yaml": "kind: Foo"})
     assert isinstance(verdict, Denied)
     assert "no kind 'Foo' is registered" in verdict.message
+
+
+async def test_settings_that_the_algorithm_will_refuse_are_warned_about() -> None:
+    """K16: a warning, since the Experiment itself is well formed."""
+    settings = [{"name": "random_state", "value": "-1"}]
+    verdict = await judge(change(BASE, {"/spec/algorithm/algorithmSettings": settings}))
+    assert verdict == Allowed(
+        warnings=[
+            "the Experiment will fail, algorithm random refuses it: "
+            "random_state should be great or equal than zero"
+        ]
+    )
+
+
+async def test_an_algorithm_that_only_an_image_answers_is_refused_as_such() -> None:
+    """V15: the look-up succeeds, but nothing would run."""
+    text = "apiVersion: config.kubeflow.org/v1beta1\nkind: KatibConfig\n"
+    text += "runtime: {suggestions: [{algorithmName: tpe, image: some}]}"
+    changed = change(BASE, {"/spec/algorithm/algorithmName": "tpe"})
+    verdict = await judge(changed, config={"katib-config.yaml": text})
+    assert isinstance(verdict, Denied)
+    assert verdict.message.endswith("but this kfx runs none; use one that it answers itself: random")
