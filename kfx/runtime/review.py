@@ -153,7 +153,8 @@ def _check_shape(body: bytes) -> None:
     if body.count(b'"') - body.count(b'\\"') > 4 * MOST_VALUES:
         raise InvalidRequest(_TOO_MANY)
     plain = body.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in body else body
-    marks = _STRINGS.sub(b"", plain.translate(_SQUARE, _NO_MARKS))
+    marks = plain.translate(_SQUARE, _NO_MARKS).replace(b'""', b"")  # strings without marks, or between two
+    marks = _STRINGS.sub(b"", marks)
     if marks.count(b",") + marks.count(b"[") > MOST_VALUES:
         raise InvalidRequest(_TOO_MANY)
     brackets = marks.translate(None, b",")

@@ -4,6 +4,8 @@ import base64
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kfx.runtime.review import InvalidRequest, decode_review, encode_answer, encode_refusal
 from tests.serving import review
@@ -166,3 +168,31 @@ def test_a_refusal_has_no_version_and_an_empty_uid() -> None:
     assert json.loads(encode_refusal(413, "too large")) == {
         "response": {"uid": "", "allowed": False, "status": {"code": 413, "message": "too large"}}
     }
+
+
+texts = st.text('[]{},"\\:ab\n', max_size=8)
+documents = st.recursive(
+    st.one_of(st.none(), st.integers(-9, 9), texts),
+    lambda inner: st.one_of(st.lists(inner, max_size=5), st.dictionaries(texts, inner, max_size=5)),
+    max_leaves=30,
+)
+
+
+def values_in(document: object) -> int:
+    """One for each list and object, and one for each further element and member."""
+    inner = list(document.values()) if isinstance(document, dict) else document
+    if not isinstance(inner, list):
+        return 0
+    return 1 + max(0, len(inner) - 1) + sum(map(values_in, inner))
+
+
+@given(documents)
+def test_values_are_counted_in_the_bytes_as_in_the_document(document: object) -> None:
+    body = of(json.dumps(document).encode())
+    count = values_in(json.loads(body))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("kfx.runtime.review.MOST_VALUES", count)
+        decode_review(body)
+        patch.setattr("kfx.runtime.review.MOST_VALUES", count - 1)
+        with pytest.raises(InvalidRequest, match="values"):
+            decode_review(body)
