@@ -93,7 +93,7 @@ def parse_duration(text: str) -> float:
     unsigned = text.removeprefix("+")
     if unsigned == "0":
         return 0.0
-    matches = list(_DURATION.finditer(unsigned))
+    matches = list(_DURATION.finditer(unsigned[:64]))
     if not matches or "".join(m.group() for m in matches) != unsigned:
         raise ValueError("expected a duration such as 90s or 1m30s")
     return sum(float(m[1]) * _UNITS[m[2]] for m in matches)

@@ -98,9 +98,10 @@ class HTTPGetAction(Model, kw_only=True):
     """core/v1 HTTPGetAction as far as the PrometheusMetric collector reads it."""
 
     path: str = ""
-    port: int | str = 0
+    port: Int32 | str = 0
     host: str = ""
     scheme: str = ""
+    http_headers: tuple[NameValue, ...] = ()
 
 
 class SourceSpec(Model, kw_only=True):

@@ -4,7 +4,6 @@ Pure. The defaulter's webhook turns the difference into a patch; the validator d
 likewise before it compares. Numbers of rows refer to the table of defaults, D1 to D21.
 """
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,21 +28,21 @@ DEFAULT_PARALLEL_TRIALS = 3
 
 
 def default_experiment(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of an Experiment's document with D1 to D21 filled in; nothing is ever removed.
+    """An Experiment's document with D1 to D21 filled in; nothing is ever removed.
 
-    The document must decode (:func:`kfx.katib.experiment_document.decode_experiment`).
+    What has no default is shared with the document given, which stays as it was: change neither. The
+    document must decode (:func:`kfx.katib.experiment_document.decode_experiment`).
     """
-    found: dict[str, Any] = copy.deepcopy(dict(document))
+    found = dict(document)
     spec = _child(found, "spec")
     _default_counts(spec)
-    if isinstance(objective := spec.get("objective"), dict):
-        _default_strategies(objective)
-    if isinstance(template := spec.get("trialTemplate"), dict):
-        _default_template(template)
+    if isinstance(spec.get("objective"), dict):
+        _default_strategies(_child(spec, "objective"))
+    if isinstance(spec.get("trialTemplate"), dict):
+        _default_template(_child(spec, "trialTemplate"))
     _default_collector(spec)
-    for parameter in spec.get("parameters") or ():
-        if isinstance(parameter, dict):
-            _set_empty(_child(parameter, "feasibleSpace"), "distribution", "uniform")
+    if parameters := spec.get("parameters"):
+        spec["parameters"] = [_default_parameter(parameter) for parameter in parameters]
     return found
 
 
@@ -103,10 +102,20 @@ def _default_collector(spec: dict[str, Any]) -> None:
         _set_empty(path, "path", "/var/log/katib/tfevent/")
 
 
+def _default_parameter(parameter: Any) -> Any:
+    """D21."""
+    if not isinstance(parameter, dict) or (parameter.get("feasibleSpace") or {}).get("distribution"):
+        return parameter
+    return {
+        **parameter,
+        "feasibleSpace": {**(parameter.get("feasibleSpace") or {}), "distribution": "uniform"},
+    }
+
+
 def _child(parent: dict[str, Any], key: str) -> dict[str, Any]:
-    if parent.get(key) is None:
-        parent[key] = {}
-    child: dict[str, Any] = parent[key]
+    """A copy of one member, in its place; empty where there is none."""
+    child = dict(parent.get(key) or {})
+    parent[key] = child
     return child
 
 

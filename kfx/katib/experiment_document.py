@@ -75,7 +75,7 @@ def _check_opaque(experiment: Experiment) -> None:
         return
     path = "spec.metricsCollectorSpec.collector.customCollector"
     for problem in find_problems(collector.collector.custom_collector, "Container", path):
-        if not problem.unknown_field:
+        if not problem.unknown:
             raise ExperimentDecodeError(problem.text)
 
 

@@ -26,14 +26,29 @@ _SCALARS: Mapping[str, tuple[type, ...]] = MappingProxyType(
         "object": (dict,),
     }
 )
+_LONGEST_NAME = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One field that the type does not know or cannot hold. ``text`` names path, fault and remedy."""
+    """One field that the type does not know or cannot hold: ``path``, ``fault``.
 
-    text: str
-    unknown_field: bool
+    ``unknown``: the field's name, empty where its value is at fault; ``kind``: the type it was looked for in.
+    """
+
+    path: str
+    fault: str = ""
+    unknown: str = ""
+    kind: str = ""
+
+    @property
+    def text(self) -> str:
+        """Path, fault and remedy; a name close by is looked for only now, since that takes time."""
+        if not self.unknown:
+            return f"{self.path}: {self.fault}"
+        near = difflib.get_close_matches(self.unknown[:_LONGEST_NAME], _types()[self.kind], n=1, cutoff=0.6)
+        remedy = f"did you mean {near[0]}?" if near else f"remove it, {self.kind} has no such field"
+        return f"unknown field {self.path}; {remedy}"
 
 
 @functools.cache
@@ -69,13 +84,11 @@ def _in_fields(value: Any, kind: str, path: str) -> Iterator[Problem]:
         return
     fields = _types()[kind]
     for name, item in value.items():
-        where = f"{path}.{name}" if path else name
+        where = _below(path, f".{name}" if path else name)
         if name in fields:
             yield from find_problems(item, fields[name], where)
         else:
-            near = difflib.get_close_matches(name, fields, n=1, cutoff=0.6)
-            remedy = f"did you mean {near[0]}?" if near else f"remove it, {kind} has no such field"
-            yield Problem(f"unknown field {where}; {remedy}", unknown_field=True)
+            yield Problem(where, unknown=name or "(empty)", kind=kind)
 
 
 def _in_list(value: Any, kind: str, path: str) -> Iterator[Problem]:
@@ -91,18 +104,23 @@ def _in_map(value: Any, kind: str, path: str) -> Iterator[Problem]:
         yield _mismatch(value, "object", path)
         return
     for key, item in value.items():
-        yield from find_problems(item, kind, f"{path}[{key}]")
+        yield from find_problems(item, kind, _below(path, f"[{key}]"))
 
 
 def _in_quantity(value: Any, path: str) -> Iterator[Problem]:
     try:
         parse_quantity(value)
     except QuantityError as error:
-        yield Problem(f"{path}: {error}", unknown_field=False)
+        yield Problem(path, str(error))
 
 
 def _mismatch(value: Any, wanted: str, path: str) -> Problem:
     names = {dict: "object", list: "list", str: "string", bool: "bool", int: "int", float: "number"}
     found = names.get(type(value), type(value).__name__)
     remedy = "put the value in quotes" if wanted == "string" else f"write it as {wanted}"
-    return Problem(f"{path}: expected {wanted}, found {found}; {remedy}", unknown_field=False)
+    return Problem(path, f"expected {wanted}, found {found}; {remedy}")
+
+
+def _below(path: str, step: str) -> str:
+    """The path of a member, whose name may be of any length."""
+    return path + (step if len(step) <= _LONGEST_NAME else f"{step[:_LONGEST_NAME]}…")

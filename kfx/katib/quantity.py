@@ -27,9 +27,10 @@ class QuantityError(ValueError):
 def parse_quantity(value: Any) -> Fraction:
     """The exact value of a quantity given as string or JSON number. Raises :class:`QuantityError`."""
     text = value if isinstance(value, str) else repr(value) if _is_number(value) else ""
-    match = _QUANTITY.match(text) if len(text) <= 64 else None
+    match = _QUANTITY.fullmatch(text) if len(text) <= 64 else None
     if match is None:
-        raise QuantityError(f"{value!r:.80} is no quantity; write for example 500m, 2 or 10Mi")
+        shown = f"{text[:80]!r}" if isinstance(value, str) else f"a value of type {type(value).__name__}"
+        raise QuantityError(f"{shown} is no quantity; write for example 500m, 2 or 10Mi")
     number = Fraction(match["number"])
     if match["exponent"]:
         return number * Fraction(10) ** int(match["exponent"])
@@ -37,4 +38,7 @@ def parse_quantity(value: Any) -> Fraction:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether it is one that can be written out: Python refuses to for integers of more than 4300 digits."""
+    if isinstance(value, int):
+        return not isinstance(value, bool) and value.bit_length() < 256
+    return isinstance(value, float)

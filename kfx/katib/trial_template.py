@@ -4,13 +4,15 @@ Pure. Called by the Experiment's planner for each new trial, and piecewise by th
 start of each error are Katib's (package ``manifest``), the remedy behind them is ours.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+import re2
+
 from kfx.apis.common import ParameterAssignment
 from kfx.apis.experiment import ConfigMapSource, Experiment, TrialParameterSpec, TrialTemplate
-from kfx.katib.document import DocumentError, compact_json, parse_object
+from kfx.katib.document import MAX_BYTES, DocumentError, compact_json, parse_object
 from kfx.katib.substitution import substitute
 
 META_KEYS = ("Name", "Namespace", "Kind", "APIVersion", "Annotations", "Labels")
@@ -24,9 +26,11 @@ DROPPED_METADATA = (
 )
 TEMPLATE_LABEL = ("katib.kubeflow.org/component", "trial-templates")
 
-_META_REFERENCE = re.compile(r"\$\{trialSpec\.(.+?)\}")
-_META_INDEX = re.compile(r"(.+)\[(.+)]")
+# RE2, since the standard library takes quadratic time for references that are never closed
+_META_REFERENCE = re2.compile(r"\$\{trialSpec\.(.+?)\}")
+_META_INDEX = re2.compile(r"(.+)\[(.+)\]")
 _SHOWN = 300
+_LONGEST_REFERENCE = 4096
 
 
 class RenderError(Exception):
@@ -67,6 +71,8 @@ def template_source(template: TrialTemplate, config_map_text: str | None) -> str
             raise RenderError("configMap not found: give trialSpec, or a configMap that exists")
         return config_map_text
     try:
+        if len(msgspec.json.encode(template.trial_spec)) > MAX_BYTES:
+            raise RenderError(f"trialSpec is longer than {MAX_BYTES} bytes; shorten it")
         return compact_json(template.trial_spec)
     except ValueError as error:
         raise RenderError(
@@ -107,7 +113,7 @@ def template_from_config_map(
 
 def is_meta_reference(reference: str) -> bool:
     """Whether a trial parameter takes its value from the trial itself (Katib ``isMetaKey``)."""
-    match = _META_REFERENCE.search(reference)
+    match = _META_REFERENCE.search(reference) if len(reference) <= _LONGEST_REFERENCE else None
     if match is None:
         return False
     index = _META_INDEX.search(match[1])

@@ -48,6 +48,7 @@ __all__ = [
     "Denied",
     "InvalidRequest",
     "Verdict",
+    "encode_verdict",
 ]
 
 REFUSED = "kfx_admission_connections_refused_total"
@@ -250,11 +251,11 @@ class AdmissionServer:
                 else:
                     await self._turns.acquire()
                 try:
-                    return _encode(review, await route.handler.handle(review.request))
+                    return encode_verdict(review, await route.handler.handle(review.request))
                 finally:
                     self._turns.release()
         except InvalidRequest as refused:
-            return _encode(review, Denied(str(refused)))
+            return encode_verdict(review, Denied(str(refused)))
         except Overloaded:
             raise
         except Exception as failed:
@@ -266,7 +267,7 @@ class AdmissionServer:
                 route.metrics.panics.inc()
                 log.error("admission handler failed", uid=review.request.uid, exc_info=failed)
                 text = f"panic: {type(failed).__name__} [recovered]; the server's log says more"
-            return _encode(review, Denied(text, code=500))
+            return encode_verdict(review, Denied(text, code=500))
 
     async def _wait_for_turn(self) -> None:
         """Raises Overloaded where the wait would be too long."""
@@ -282,7 +283,8 @@ class AdmissionServer:
             self._queued -= 1
 
 
-def _encode(review: Review, verdict: Verdict) -> bytes:
+def encode_verdict(review: Review, verdict: Verdict) -> bytes:
+    """The answer to a review that was understood, in its version and with its uid."""
     version, uid = review.api_version, review.request.uid
     if isinstance(verdict, Denied):
         return encode_answer(

@@ -2,9 +2,9 @@
 
 import re
 from base64 import b64encode
+from codecs import getincrementaldecoder
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any, TypeVar
 
 import msgspec
@@ -13,7 +13,11 @@ from kfx.kube.model import Model
 
 DEEPEST = 100
 """Levels of nesting: what walks a document may recurse."""
+MOST_VALUES = 100_000
+"""Members and elements of a whole review: decoded, each takes up to 250 bytes, and half a microsecond."""
 INT64_DIGITS = 19
+LONGEST_MESSAGE = 64 * 1024
+"""Characters of an answer's message."""
 VERSIONS = ("admission.k8s.io/v1", "admission.k8s.io/v1beta1")
 
 T = TypeVar("T")
@@ -102,10 +106,11 @@ def decode_review(body: bytes) -> Review:
     """Read a v1 or v1beta1 review; one that names no version is taken as v1 (controller-runtime does so).
 
     Raises InvalidRequest for anything but an AdmissionReview in UTF-8 JSON with a request and its uid, at
-    most 100 levels deep, all integers within int64. The text repeats nothing of the body.
+    most 100 levels deep, of at most 100,000 values, all integers within int64. The text repeats nothing of
+    the body.
     """
     try:
-        body.decode()
+        _check_utf8(body)
         review = _REVIEW.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as failed:
         raise InvalidRequest(f"the body is no AdmissionReview: {_reason(failed)}") from None
@@ -115,27 +120,47 @@ def decode_review(body: bytes) -> Review:
         raise InvalidRequest(f"the body is no AdmissionReview of {' or '.join(VERSIONS)}")
     if review.request is None or not review.request.uid:
         raise InvalidRequest("the AdmissionReview has no request with a uid")
-    _check_depth(body)
+    _check_shape(body)
     _check_integers(body)
     return Review(review.api_version or VERSIONS[0], review.request)
 
 
+def _check_utf8(body: bytes) -> None:
+    """Piece by piece: as text the whole body may take four times its size."""
+    if body.isascii():
+        return
+    decoder = getincrementaldecoder("utf-8")()
+    for start in range(0, len(body), _PIECE):
+        decoder.decode(body[start : start + _PIECE])
+    decoder.decode(b"", final=True)
+
+
+_PIECE = 256 * 1024
 _TOO_DEEP = f"the AdmissionReview is nested more than {DEEPEST} levels deep"
-# possessive, so that no text makes it slow
-_STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
-_NO_BRACKETS = bytes(each for each in range(256) if each not in b"[]{}")
-_STEP = [0] * 256
-for _opening, _closing in (b"[]", b"{}"):
-    _STEP[_opening], _STEP[_closing] = 1, -1
+_TOO_MANY = f"the AdmissionReview has more than {MOST_VALUES} values"
+_STRINGS = re.compile(rb'(?:"[^"]*+")++')  # possessive, so that no text makes it slow
+_SQUARE = bytes.maketrans(b"{}", b"[]")
+_NO_MARKS = bytes(each for each in range(256) if each not in b'[]{},"')
 _ZEROED = bytes.maketrans(b"123456789", b"000000000")
 _LONG_NUMBER = b"0" * INT64_DIGITS
 
 
-def _check_depth(body: bytes) -> None:
-    if body.count(b"[") + body.count(b"{") <= DEEPEST:
+def _check_shape(body: bytes) -> None:
+    """Count over all bytes first; strings are taken out only where that may change the answer."""
+    openings = body.count(b"[") + body.count(b"{")
+    if openings <= DEEPEST and openings + body.count(b",") <= MOST_VALUES:
         return
-    brackets = _STRINGS.sub(b"", body).translate(None, _NO_BRACKETS)
-    if max(accumulate(map(_STEP.__getitem__, brackets))) > DEEPEST:
+    if body.count(b'"') - body.count(b'\\"') > 4 * MOST_VALUES:
+        raise InvalidRequest(_TOO_MANY)
+    plain = body.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in body else body
+    marks = plain.translate(_SQUARE, _NO_MARKS).replace(b'""', b"")  # strings without marks, or between two
+    marks = _STRINGS.sub(b"", marks)
+    if marks.count(b",") + marks.count(b"[") > MOST_VALUES:
+        raise InvalidRequest(_TOO_MANY)
+    brackets = marks.translate(None, b",")
+    for _ in range(DEEPEST):
+        brackets = brackets.replace(b"[]", b"")  # takes away the innermost level everywhere
+    if brackets:
         raise InvalidRequest(_TOO_DEEP)
 
 
@@ -182,7 +207,7 @@ def encode_answer(
     warnings: Sequence[str] = (),
 ) -> bytes:
     """The AdmissionReview of an answer; ``patch`` is RFC 6902."""
-    status = {"code": code, **({"message": message} if message else {})}
+    status = {"code": code, **({"message": _cut(message)} if message else {})}
     response: dict[str, Any] = {"uid": uid, "allowed": allowed, "status": status}
     if patch:
         response["patchType"] = "JSONPatch"
@@ -191,6 +216,10 @@ def encode_answer(
         response["warnings"] = list(warnings)
     answer = {"kind": "AdmissionReview", "apiVersion": api_version, "response": response}
     return msgspec.json.encode(answer if api_version else {"response": response})
+
+
+def _cut(message: str) -> str:
+    return message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]}…"
 
 
 def encode_refusal(code: int, message: str) -> bytes:

@@ -1,9 +1,7 @@
 """``/mutate-experiment``: an Experiment gets its defaults before anybody else reads it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from typing import Any
-
-import jsonpatch
 
 from kfx.katib.defaults import default_experiment
 from kfx.katib.experiment_document import ExperimentDecodeError, decode_experiment, is_being_deleted
@@ -24,14 +22,25 @@ class ExperimentDefaulter:
             decode_experiment(document)
         except ExperimentDecodeError as error:
             return Denied(str(error))
-        return Allowed(_difference(document, default_experiment(document)) or None)
+        return Allowed(list(difference(document, default_experiment(document))) or None)
 
 
-def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Operations in the order of their paths; defaults only add and replace, so any order would do."""
-    found: list[dict[str, Any]] = jsonpatch.make_patch(old, new).patch
-    return sorted(found, key=lambda operation: _order(operation["path"]))
-
-
-def _order(path: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in path.split("/")]
+def difference(old: Any, new: Any, path: str = "") -> Iterator[dict[str, Any]]:
+    """Operations in the order of their paths. Defaults only add and replace, and share what they leave."""
+    if old is new:
+        return
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted(new):
+            where = f"{path}/{key.replace('~', '~0').replace('/', '~1')}"
+            if key in old:
+                yield from difference(old[key], new[key], where)
+            else:
+                yield {"op": "add", "path": where, "value": new[key]}
+    elif isinstance(old, list) and isinstance(new, list):
+        for index, item in enumerate(new):
+            if index < len(old):
+                yield from difference(old[index], item, f"{path}/{index}")
+            else:
+                yield {"op": "add", "path": f"{path}/{index}", "value": item}
+    elif old != new:
+        yield {"op": "replace", "path": path, "value": new}

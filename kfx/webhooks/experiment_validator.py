@@ -3,11 +3,12 @@
 from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
+from kfx.algorithms import Algorithm
 from kfx.apis.experiment import Experiment
 from kfx.katib.defaults import default_experiment
 from kfx.katib.experiment_document import ExperimentDecodeError, decode_experiment, is_being_deleted
 from kfx.katib.katib_config import KatibConfigError, RuntimeConfig
-from kfx.katib.validation import ValidationContext, aggregate, is_free_update, validate_experiment
+from kfx.katib.validation import Findings, ValidationContext, aggregate, is_free_update, validate_experiment
 from kfx.kube.errors import ApiError, NotFound, TransportError
 from kfx.kube.resource import Resource
 from kfx.runtime.admission import AdmissionRequest, Allowed, Denied, Verdict
@@ -55,7 +56,7 @@ class ExperimentValidator:
         client: DocumentReader,
         templates: TemplateReader,
         config: KatibConfigReader,
-        algorithms: Collection[str],
+        algorithms: Mapping[str, Algorithm],
         early_stoppings: Collection[str] = (),
         trial_resources: Collection[str],
         strict_kinds: bool = True,
@@ -86,9 +87,17 @@ class ExperimentValidator:
         findings = validate_experiment(new, old, await self._context(new))
         if findings.errors:
             return Denied(aggregate(findings.errors))
+        self._doubt_settings(new, findings)
         if old is None and new.spec.resume_policy == "FromVolume":
             refusal = await self._check_volume(new)
         return refusal or Allowed(warnings=findings.warnings)
+
+    def _doubt_settings(self, experiment: Experiment, findings: Findings) -> None:
+        """Katib asks the algorithm only once its service runs, and the Experiment fails then (K16)."""
+        name = experiment.spec.algorithm.algorithm_name if experiment.spec.algorithm else ""
+        problem = self._algorithms[name].validate(experiment) if name in self._algorithms else None
+        if problem is not None:
+            findings.warn(f"the Experiment will fail, algorithm {name} refuses it: {problem}")
 
     async def _context(self, experiment: Experiment) -> ValidationContext:
         config: RuntimeConfig | str

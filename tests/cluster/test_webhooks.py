@@ -92,7 +92,7 @@ async def start(
         client=client,
         templates=TemplateReader(client=client, core_namespace="kubeflow"),
         config=config,
-        algorithms=tuple(ALGORITHMS),
+        algorithms=ALGORITHMS,
         trial_resources=TRIAL_RESOURCES,
     )
     injector = PodInjector(
@@ -215,6 +215,32 @@ async def test_a_namespace_without_the_label_is_refused_with_the_command(client:
     failed = await refusal(client, sample(name="a"), namespace="bare")
     assert failed.status == 400
     assert "kubectl label namespace bare" in failed.message
+
+
+async def test_two_trials_run_at_most_two_at_a_time(client: Client) -> None:
+    """K1: as the API server stores it."""
+    manifest = sample(name="two", maxTrialCount=2, maxFailedTrialCount=1)
+    del manifest["spec"]["parallelTrialCount"]
+    assert (await submit(client, manifest))["spec"]["parallelTrialCount"] == 2
+
+
+async def test_an_experiment_stored_without_defaults_can_still_be_changed(client: Client) -> None:
+    """K2: the old object is defaulted before it is compared."""
+    hooks = {}
+    for resource in HOOKS.values():
+        document = await client.get_document(resource, "", "katib.kubeflow.org")
+        hooks[resource] = {**document, "metadata": {"name": "katib.kubeflow.org"}}
+        await client.delete(resource, "", "katib.kubeflow.org")
+    async with asyncio.timeout(30):
+        while await defaulted(client):
+            await asyncio.sleep(0.1)
+        await submit(client, sample(name="older"))
+        for resource, document in hooks.items():
+            await client.create(resource, document)
+        while not await defaulted(client):
+            await asyncio.sleep(0.1)
+    more = await client.patch(Experiment.resource, "default", "older", {"spec": {"maxTrialCount": 20}})
+    assert more["spec"]["parameters"][1]["feasibleSpace"]["distribution"] == "uniform"
 
 
 async def test_only_the_counts_may_be_changed(client: Client) -> None:

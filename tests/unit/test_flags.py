@@ -106,3 +106,8 @@ def test_usage_names_every_flag_with_its_default():
         assert f"--{flag.name} {flag.type}" in text
     assert "an address (default :80)" in text
     assert "a switch (default false)" in text
+
+
+def test_a_duration_of_any_length_is_judged_at_once() -> None:
+    with pytest.raises(ValueError, match="expected a duration"):
+        parse_duration("1" * 1_000_000)

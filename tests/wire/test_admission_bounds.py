@@ -62,6 +62,7 @@ async def test_w3_a_slow_body_behind_another_request_is_cut(running: Running) ->
 
 
 async def test_w4_a_body_too_large_by_its_length_is_refused_before_it_is_sent(running: Running) -> None:
+    """3.1.2: 7 MiB are too many."""
     reader, writer = await running.connect()
     writer.write(post(b"", headers={"Content-Length": str(LIMITS.body)}))
     answer = await read_answer(reader)
@@ -112,12 +113,14 @@ async def test_w5_a_compressed_body_is_refused_unread(running: Running, encoding
     "content_type", ["", "text/plain", "application/json; charset=utf-8", "Application/JSON"]
 )
 async def test_w6_another_content_type_is_refused(running: Running, content_type: str) -> None:
+    """3.1.3: only application/json, to the letter."""
     answer = await running.post(review({}), headers={"Content-Type": content_type})
     assert (answer.status, answer.response["status"]["code"]) == (200, 400)
     assert "Content-Type must be exactly application/json" in answer.response["status"]["message"]
 
 
 async def test_w6_an_empty_body_is_refused_whatever_the_method(running: Running) -> None:
+    """3.1.1: and methods are not checked."""
     for raw in (post(b""), b"GET /judge HTTP/1.1\r\nHost: x\r\n\r\n"):
         answer = await running.exchange(raw)
         assert (answer.status, answer.review) == (
@@ -134,6 +137,7 @@ async def test_w6_an_empty_body_is_refused_whatever_the_method(running: Running)
 
 @pytest.mark.parametrize("body", [b"nonsense", b"\xff\xfe{", b'{"request":' * 500, b"[" * 50_000])
 async def test_w7_w8_what_is_no_review_is_denied(running: Running, body: bytes) -> None:
+    """3.1.4: with code 400."""
     answer = await running.post(body)
     assert (answer.status, answer.response["status"]["code"]) == (200, 400)
 

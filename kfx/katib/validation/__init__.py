@@ -15,7 +15,7 @@ from kfx.katib.validation.collector import check_collector
 from kfx.katib.validation.context import Findings, ValidationContext
 from kfx.katib.validation.counts import check_counts, check_name
 from kfx.katib.validation.field_error import FieldError, aggregate
-from kfx.katib.validation.objective import check_objective
+from kfx.katib.validation.objective import check_objective, doubt_objective
 from kfx.katib.validation.parameters import check_parameters, check_space
 from kfx.katib.validation.trial_template import check_trial_template
 from kfx.katib.validation.update import check_update, spec_changed
@@ -43,6 +43,8 @@ def validate_experiment(new: Experiment, old: Experiment | None, context: Valida
     if objective_errors := list(check_objective(spec.objective)):
         errors += objective_errors
         return findings
+    if spec.objective is not None:
+        doubt_objective(spec.objective, findings)
     errors += check_algorithm(spec, context)
     errors += check_early_stopping(spec, context)
     errors += check_resume_policy(spec)

@@ -1,13 +1,15 @@
 """Rules about algorithm, early stopping and resume policy: V13 to V18, and that the two suit each other."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from kfx.apis.experiment import ExperimentSpec
+from kfx.katib.katib_config import KatibConfigError
 from kfx.katib.validation.context import Findings, ValidationContext
 from kfx.katib.validation.field_error import FieldError, forbidden, invalid, required
 
 _RESUME_POLICIES = ("Never", "LongRunning", "FromVolume")
 _IDLE_COLLECTORS = ("Push", "Custom", "PrometheusMetric")
+_MAX_NAME = 100
 
 
 def check_algorithm(spec: ExperimentSpec, context: ValidationContext) -> Iterator[FieldError]:
@@ -18,15 +20,20 @@ def check_algorithm(spec: ExperimentSpec, context: ValidationContext) -> Iterato
     path, name = "spec.algorithm.algorithmName", spec.algorithm.algorithm_name
     if not name:
         yield required(path, f"choose one of: {_names(context.algorithms)}")
+    known = _names(context.algorithms)
     if isinstance(context.config, str):
         yield invalid(path, name, context.config)
+    elif name in context.config.suggestions:
+        if problem := _problem(context.config.suggestion, name):
+            yield invalid(path, name, problem)
+        elif name not in context.algorithms:
+            detail = (
+                f"katib-config names an image for algorithm {name!r}, but this kfx runs none; "
+                f"use one that it answers itself: {known}"
+            )
+            yield invalid(path, name, detail)
     elif name not in context.algorithms:
-        elsewhere = " (katib-config names an image for it, which this version does not run)"
-        noted = elsewhere if name in context.config.suggestions else ""
-        detail = f"unknown algorithm {name!r}{noted}; this kfx answers: {_names(context.algorithms)}"
-        yield invalid(path, name, detail)
-    elif name in context.config.suggestions and not context.config.suggestions[name].image.strip():
-        yield invalid(path, name, _blank_image(name))
+        yield invalid(path, name, f"unknown algorithm {_short(name)}; this kfx answers: {known}")
 
 
 def check_early_stopping(spec: ExperimentSpec, context: ValidationContext) -> Iterator[FieldError]:
@@ -36,16 +43,23 @@ def check_early_stopping(spec: ExperimentSpec, context: ValidationContext) -> It
     path, name = "spec.earlyStopping.algorithmName", spec.early_stopping.algorithm_name
     if not name:
         yield required(path, f"choose one of: {_names(context.early_stoppings)}, or drop spec.earlyStopping")
+    known = _names(context.early_stoppings)
     if isinstance(context.config, str):
         yield invalid(path, name, context.config)
+    elif name in context.config.early_stoppings:
+        if problem := _problem(context.config.early_stopping, name):
+            yield invalid(path, name, problem)
+        elif name not in context.early_stoppings:
+            detail = (
+                f"katib-config names an image for early stopping {name!r}, but this kfx runs none; "
+                f"use one that it answers itself: {known}; else drop spec.earlyStopping"
+            )
+            yield invalid(path, name, detail)
     elif name not in context.early_stoppings:
         detail = (
-            f"unknown early stopping {name!r}; this kfx answers: {_names(context.early_stoppings)}; "
-            "else drop spec.earlyStopping"
+            f"unknown early stopping {_short(name)}; this kfx answers: {known}; else drop spec.earlyStopping"
         )
         yield invalid(path, name, detail)
-    elif name in context.config.early_stoppings and not context.config.early_stoppings[name].image.strip():
-        yield invalid(path, name, _blank_image(name))
 
 
 def check_resume_policy(spec: ExperimentSpec) -> Iterator[FieldError]:
@@ -65,16 +79,22 @@ def check_early_stopping_suits(spec: ExperimentSpec, findings: Findings) -> None
         detail = "the TensorFlowEvent collector knows no stop rules and fails; use StdOut or File, or drop it"
         findings.errors.append(forbidden("spec.earlyStopping", detail))
     elif kind in _IDLE_COLLECTORS:
-        findings.warnings.append(
+        findings.warn(
             f"spec.earlyStopping has no effect with metrics collector kind {kind}; use StdOut or File"
         )
 
 
-def _blank_image(name: str) -> str:
-    return (
-        f"required value for image configuration of algorithm name: {name}; "
-        "set image in ConfigMap katib-config, or remove the entry"
-    )
+def _problem(look_up: Callable[[str], object], name: str) -> str:
+    """What Katib's look-up says of an entry that is there."""
+    try:
+        look_up(name)
+    except KatibConfigError as error:
+        return str(error)
+    return ""
+
+
+def _short(name: str) -> str:
+    return repr(name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}…")
 
 
 def _names(names: Collection[str]) -> str:

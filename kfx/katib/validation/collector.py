@@ -1,6 +1,7 @@
 """Rules about the metrics collector: V45 to V58."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 
 import re2
 
@@ -13,6 +14,13 @@ _KINDS = ("StdOut", "File", "TensorFlowEvent", "PrometheusMetric", "Custom", "Pu
 _FROM_CONFIG = ("StdOut", "TensorFlowEvent", "File", "PrometheusMetric")
 _PATH = "spec.metricsCollectorSpec"
 _FILE = f"{_PATH}.source.fileSystemPath"
+_FORMAT = f"{_PATH}.source.filter.metricsFormat"
+_PORT = re.compile(r"[+-]?[0-9]{1,40}", re.ASCII)
+_MAX_FORMATS = 131_071
+_MAX_PROGRAM = 100_000  # of RE2's instructions, some 100 ns each to make
+_COST_OF_ONE = 250
+_MAX_FORMAT = 1024
+_MAX_MEMORY = 1024 * 1024
 
 
 def check_collector(
@@ -26,14 +34,8 @@ def check_collector(
         return
     source = spec.source or SourceSpec()
     findings.errors += _check_source(kind, source, spec)
-    formats = source.filter.metrics_format if source.filter is not None else ()
-    for expression in formats:
-        findings.errors += _check_format(expression)
-        if ";" in expression:
-            findings.warnings.append(
-                f"{_PATH}.source.filter.metricsFormat {expression!r} contains ';', which separates filters; "
-                r"write \x3b"
-            )
+    if source.filter is not None:
+        _check_formats(source.filter.metrics_format, findings)
 
 
 def _check_configured(kind: str, context: ValidationContext) -> Iterator[FieldError]:
@@ -93,7 +95,7 @@ def _check_directory(place: FileSystemPath) -> Iterator[FieldError]:
 def _check_endpoint(get: HTTPGetAction) -> Iterator[FieldError]:
     """V52 and V53."""
     text = str(get.port)
-    if not (text.isascii() and text.isdecimal() and int(text[:10]) > 0):
+    if _PORT.fullmatch(text) is None or not 0 < int(text) < 2**63:
         yield invalid(f"{_PATH}.source.httpGet.port", text, "write the port as a number greater than 0")
     if not get.path.startswith("/"):
         yield invalid(f"{_PATH}.source.httpGet.path", get.path, "begin the path with '/'")
@@ -103,22 +105,49 @@ def _is_absolute(place: FileSystemPath) -> bool:
     return place.path.startswith("/")
 
 
-def _check_format(expression: str) -> Iterator[FieldError]:
-    """V57 and V58, with RE2, whose time is linear and whose syntax is Go's."""
-    path = f"{_PATH}.source.filter.metricsFormat"
+def _check_formats(expressions: Sequence[str], findings: Findings) -> None:
+    """V57 and V58, as far as one container can be started with them and they compile in bounded time."""
+    if sum(map(len, expressions)) + len(expressions) > _MAX_FORMATS:
+        detail = (
+            f"the filters are passed to the collector as one argument, of at most {_MAX_FORMATS} bytes; "
+            "give fewer or shorter ones"
+        )
+        findings.errors.append(invalid(_FORMAT, f"{len(expressions)} expressions", detail))
+        return
+    size = 0
+    for expression in expressions:
+        if size > _MAX_PROGRAM:
+            detail = "the filters before this one are too large already; repeat less in them, or give fewer"
+            findings.errors.append(invalid(_FORMAT, expression, detail))
+            return
+        if len(expression) > _MAX_FORMAT:
+            detail = f"a filter has at most {_MAX_FORMAT} characters; shorten it"
+            findings.errors.append(invalid(_FORMAT, expression, detail))
+            continue
+        size += _check_format(expression, findings)
+        if findings.enough:
+            return
+        if ";" in expression:
+            findings.warn(f"{_FORMAT} {expression!r} contains ';', which separates filters; " r"write \x3b")
+
+
+def _check_format(expression: str, findings: Findings) -> int:
+    """What the expression costs, in RE2's instructions. RE2's time is linear, and its syntax is Go's."""
     options = re2.Options()
     options.log_errors = False
+    options.max_mem = _MAX_MEMORY
     try:
-        re2.compile(expression, options)
+        size: int = re2.compile(expression, options).programsize
     except re2.error as error:
         reason = error.args[0]
         text = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
         detail = f"no RE2 expression: {text[:200]}; look-around and back-references do not exist there"
-        yield invalid(path, expression, detail)
-        return
+        findings.errors.append(invalid(_FORMAT, expression, detail))
+        return _MAX_PROGRAM if "too large" in text else _COST_OF_ONE
     if not any(_has_two_pairs(line) for line in expression.split("\n")):
         detail = "use two groups: the first for the metric's name, the second for its value"
-        yield invalid(path, expression, detail)
+        findings.errors.append(invalid(_FORMAT, expression, detail))
+    return size + _COST_OF_ONE
 
 
 def _has_two_pairs(text: str) -> bool:

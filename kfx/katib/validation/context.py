@@ -4,7 +4,10 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from kfx.katib.katib_config import RuntimeConfig
-from kfx.katib.validation.field_error import FieldError
+from kfx.katib.validation.field_error import MAX_ERRORS, FieldError
+
+_MAX_WARNINGS = 20
+_MAX_WARNING = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,3 +35,13 @@ class Findings:
 
     errors: list[FieldError] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def enough(self) -> bool:
+        """Whether more would tell nobody anything: a rule that goes through a list stops."""
+        return len(self.errors) > MAX_ERRORS
+
+    def warn(self, text: str) -> None:
+        """Keep a warning; the API server cuts what is longer, and all together at 4096 characters."""
+        if len(self.warnings) < _MAX_WARNINGS:
+            self.warnings.append(text if len(text) <= _MAX_WARNING else f"{text[:_MAX_WARNING]}…")

@@ -21,10 +21,10 @@ def check_name(experiment: Experiment) -> Iterator[FieldError]:
             f"or digit, and have at most {MAX_NAME} characters; rename the Experiment"
         )
         yield invalid("metadata.name", name, detail)
-    elif len(f"{name}-{algorithm}") > MAX_LABEL:
+    elif len(name) + 1 + len(algorithm) > MAX_LABEL:
         detail = (
-            f"name and algorithm make {name}-{algorithm}, longer than the {MAX_LABEL} characters of a DNS "
-            "label; shorten the name"
+            f"name and algorithm make {name}-{algorithm[:MAX_LABEL]}, longer than the {MAX_LABEL} characters "
+            "of a DNS label; shorten the name"
         )
         yield invalid("metadata.name", name, detail)
 

@@ -1,5 +1,6 @@
 """One fault of a document, as Go's ``field.Error`` shows it."""
 
+import itertools
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,6 +10,9 @@ REQUIRED = "Required value"
 INVALID = "Invalid value"
 FORBIDDEN = "Forbidden"
 _MAX_SHOWN = 1024
+_MAX_DETAIL = 2000
+MAX_ERRORS = 100
+"""Errors of one Experiment that are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +26,7 @@ class FieldError:
 
     def __str__(self) -> str:
         what = f"{self.type}: {_show(self.value)}" if self.type == INVALID else self.type
-        return f"{self.path}: {what}: {self.detail}"
+        return f"{self.path}: {what}: {_cut(self.detail, _MAX_DETAIL)}"
 
 
 def required(path: str, detail: str) -> FieldError:
@@ -41,11 +45,22 @@ def forbidden(path: str, detail: str) -> FieldError:
 
 
 def aggregate(errors: Iterable[FieldError]) -> str:
-    """One text for all: the only one as it is, several in brackets, equal ones once (Go ``Aggregate``)."""
-    texts = list(dict.fromkeys(str(error) for error in errors))
+    """One text for all: the only one as it is, several in brackets, equal ones once (Go ``Aggregate``).
+
+    Of more than 100 only the first 100 are told, and that there are more.
+    """
+    found = list(itertools.islice(errors, MAX_ERRORS + 1))
+    texts = list(dict.fromkeys(str(error) for error in found[:MAX_ERRORS]))
+    if len(found) > MAX_ERRORS:
+        texts.append("and more; correct these first")
     return texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
 
 
 def _show(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"
+    if isinstance(value, str):
+        value = value[: _MAX_SHOWN + 1]
+    return _cut(json.dumps(value, ensure_ascii=False, separators=(",", ":")), _MAX_SHOWN)
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[:longest]}…"

@@ -61,7 +61,7 @@ def _check_kind(api_version: str, kind: str, context: ValidationContext, finding
     elif context.strict_kinds:
         findings.errors.append(invalid(_PATH, name, remedy))
     else:
-        findings.warnings.append(f"{_PATH}: {remedy}")
+        findings.warn(f"{_PATH}: {remedy}")
 
 
 def _is_denied(group: str, kind: str) -> bool:
@@ -81,10 +81,10 @@ def _check_container(document: Mapping[str, Any], experiment: Experiment, findin
     path = f"{_PATH}.primaryContainerName"
     found = [item for items in lists for item in items if item.get("name") == name]
     if not found:
-        findings.warnings.append(f"{path}: the template has no container {name!r}; its pods will be refused")
+        findings.warn(f"{path}: the template has no container {name!r}; its pods will be refused")
     kind = collectors.collector.kind if collectors and collectors.collector else "StdOut"
     if kind in _WRAPPED and any(not item.get("command") for item in found):
-        findings.warnings.append(
+        findings.warn(
             f"{path}: container {name!r} has no command, which metrics collector kind {kind} needs; "
             "set command, or its pods will be refused"
         )

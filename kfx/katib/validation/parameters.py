@@ -33,11 +33,14 @@ def check_parameters(spec: ExperimentSpec, findings: Findings) -> None:
         path = f"spec.parameters[{index}]"
         found = list(_check_parameter(parameter, path))
         findings.errors += found or _check_values(parameter, f"{path}.feasibleSpace")
-        findings.warnings += _doubts(parameter, path)
+        for doubt in _doubts(parameter, path):
+            findings.warn(doubt)
         if parameter.name in seen:
             detail = "the name is taken by an earlier parameter; give each its own"
             findings.errors.append(invalid(f"{path}.name", parameter.name, detail))
         seen.add(parameter.name)
+        if findings.enough:
+            return
 
 
 def _check_parameter(parameter: ParameterSpec, path: str) -> Iterator[FieldError]:

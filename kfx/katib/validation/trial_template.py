@@ -1,8 +1,10 @@
 """Rules about the trial template: V19 to V36, and what a Trial could not be made from."""
 
-import re
-from collections.abc import Mapping
+import itertools
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
+
+import re2
 
 from kfx.apis.experiment import ConfigMapSource, Experiment, TrialTemplate
 from kfx.katib.document import DocumentError, parse_object
@@ -14,7 +16,9 @@ from kfx.katib.validation.job_template import check_document
 
 _PATH = "spec.trialTemplate"
 _PARAMETERS = f"{_PATH}.trialParameters"
-_LEFT_OVER = re.compile(r"\$\{trialParameters\..+?\}")
+# RE2, since the standard library takes quadratic time for placeholders that are never closed
+_LEFT_OVER = re2.compile(r"\$\{trialParameters\..+?\}")
+_MAX_NAMED = 300
 _TEST_VALUE = "test-value"
 
 
@@ -94,9 +98,13 @@ def _check_references(
     experiment: Experiment, template: TrialTemplate, text: str, findings: Findings
 ) -> str | None:
     """V27 to V31. The text with each accepted parameter filled in, ``None`` after a parameter it lacks."""
+    present = {match[1] for match in PLACEHOLDER.finditer(text)}
+    known = _Declared(experiment)
     names: set[str] = set()
     references: set[str] = set()
     for index, parameter in enumerate(template.trial_parameters):
+        if findings.enough:
+            return None
         path, name, reference = f"{_PARAMETERS}[{index}]", parameter.name, parameter.reference
         if not name or not reference or "{" in name or "}" in name:
             detail = "set name and reference, the name without curly braces"
@@ -112,40 +120,52 @@ def _check_references(
             continue
         names.add(name)
         references.add(reference)
-        _check_reference(experiment, f"{path}.reference", reference, findings)
-        if placeholder(name) not in text:
-            findings.errors.append(invalid(f"{path}.name", name, _no_placeholder(name, text)))
+        if reference not in known and not is_meta_reference(reference):
+            findings.errors.append(invalid(f"{path}.reference", reference, known.refusal(reference)))
+        if name not in present:
+            detail = _no_placeholder(name, present - names)
+            findings.errors.append(invalid(f"{path}.name", name, detail))
             return None
-        text = text.replace(placeholder(name), _TEST_VALUE)
-    return text
+    return PLACEHOLDER.sub(lambda match: _TEST_VALUE if match[1] in names else match[0], text)
 
 
-def _check_reference(experiment: Experiment, path: str, reference: str, findings: Findings) -> None:
-    """V30."""
-    declared = [parameter.name for parameter in experiment.spec.parameters]
-    if not declared or reference in declared or is_meta_reference(reference):
-        return
-    detail = (
-        f"nothing declares {reference!r}; refer to one of spec.parameters ({', '.join(declared)}) "
-        "or to ${trialSpec.Name}, ${trialSpec.Namespace} and their like"
-    )
-    findings.errors.append(invalid(path, reference, detail))
+class _Declared:
+    """V30: what a trial parameter may refer to; anything where there are no parameters, as with nasConfig."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self._names = {parameter.name: None for parameter in experiment.spec.parameters}
+        self._shown = _joined(self._names)
+
+    def __contains__(self, reference: str) -> bool:
+        return not self._names or reference in self._names
+
+    def refusal(self, reference: str) -> str:
+        return (
+            f"nothing declares {reference[:_MAX_NAMED]!r}; refer to one of spec.parameters ({self._shown}) "
+            "or to ${trialSpec.Name}, ${trialSpec.Namespace} and their like"
+        )
 
 
-def _no_placeholder(name: str, text: str) -> str:
-    present = sorted({match[0] for match in PLACEHOLDER.finditer(text)})
-    also = f" (still unfilled there: {', '.join(present)[:300]})" if present else ""
-    return f"the template holds no {placeholder(name)}{also}; put it there, or drop the trial parameter"
+def _joined(names: Iterable[str]) -> str:
+    text = ", ".join(name[:_MAX_NAMED] for name in itertools.islice(names, _MAX_NAMED))
+    return text if len(text) <= _MAX_NAMED else f"{text[:_MAX_NAMED]}…"
+
+
+def _no_placeholder(name: str, unfilled: Collection[str]) -> str:
+    shown = _joined(placeholder(other) for other in sorted(unfilled))
+    also = f" (still unfilled there: {shown})" if shown else ""
+    wanted = placeholder(name[:_MAX_NAMED])
+    return f"the template holds no {wanted}{also}; put it there, or drop the trial parameter"
 
 
 def _check_left_over(text: str, template: TrialTemplate, findings: Findings) -> None:
     """V32."""
-    left = sorted(set(_LEFT_OVER.findall(text)))
+    left = sorted({match[0] for match in itertools.islice(_LEFT_OVER.finditer(text), _MAX_NAMED)})
     if not left:
         return
-    known = ", ".join(parameter.name for parameter in template.trial_parameters if parameter.name)
+    known = _joined(parameter.name for parameter in template.trial_parameters if parameter.name)
     detail = (
-        f"nothing declares {', '.join(left)[:300]}; add an entry with that name to "
+        f"nothing declares {_joined(left)}; add an entry with that name to "
         f"{_PARAMETERS}, or use one of those there: {known}"
     )
     findings.errors.append(invalid(_PATH, "", detail))
@@ -174,7 +194,7 @@ def _check_metadata(metadata: Any, findings: Findings) -> None:
     dropped = [key for key in DROPPED_METADATA if metadata.get(key)]
     if dropped:
         fields = ", ".join(f"metadata.{key}" for key in dropped)
-        findings.warnings.append(f"{_PATH}: {fields} of the template will be dropped; remove it")
+        findings.warn(f"{_PATH}: {fields} of the template will be dropped; remove it")
 
 
 def _check_all_used(experiment: Experiment, template: TrialTemplate, findings: Findings) -> None:
@@ -183,7 +203,7 @@ def _check_all_used(experiment: Experiment, template: TrialTemplate, findings: F
     missing = sorted({parameter.name for parameter in experiment.spec.parameters} - used)
     if missing:
         detail = (
-            f"nothing refers to spec.parameters {', '.join(missing)}; add a trial parameter with that "
+            f"nothing refers to spec.parameters {_joined(missing)}; add a trial parameter with that "
             "reference, or remove the parameter"
         )
         findings.errors.append(invalid(_PARAMETERS, missing, detail))

@@ -1,12 +1,13 @@
 """Rules about a change of a stored Experiment: V6 to V8. Both sides must be defaulted alike."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from kfx.apis.experiment import Experiment, ExperimentSpec
 from kfx.katib import conditions
+from kfx.katib.quantity import QuantityError, parse_quantity
 from kfx.katib.validation.field_error import FieldError, forbidden, invalid
 
 _RESTARTABLE_POLICIES = ("LongRunning", "FromVolume")
@@ -53,6 +54,7 @@ def _without_counts(spec: ExperimentSpec) -> ExperimentSpec:
 
 def _meaning(spec: ExperimentSpec) -> tuple[Any, ...]:
     """A value that is equal for equal meanings. Inside the trial's own template every byte has one."""
+    spec = _with_plain_container(spec)
     template = spec.trial_template
     if template is None:
         return (spec, "")
@@ -61,3 +63,34 @@ def _meaning(spec: ExperimentSpec) -> tuple[Any, ...]:
     )
     own = "" if template.trial_spec is None else msgspec.json.encode(template.trial_spec, order="sorted")
     return (msgspec.structs.replace(spec, trial_template=plain), own)
+
+
+def _with_plain_container(spec: ExperimentSpec) -> ExperimentSpec:
+    """The custom container is typed in Katib: empty members count as absent, quantities by value."""
+    collectors = spec.metrics_collector_spec
+    collector = collectors.collector if collectors is not None else None
+    if collectors is None or collector is None or collector.custom_collector is None:
+        return spec
+    container = _plain(collector.custom_collector)
+    resources = container.get("resources")
+    if isinstance(resources, Mapping):
+        container["resources"] = {name: _by_value(given) for name, given in resources.items()}
+    own = msgspec.structs.replace(collector, custom_collector=container)
+    return msgspec.structs.replace(
+        spec, metrics_collector_spec=msgspec.structs.replace(collectors, collector=own)
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {
+            key: found for key, item in value.items() if (found := _plain(item)) not in (None, "", [], {})
+        }
+    return [_plain(item) for item in value] if isinstance(value, list) else value
+
+
+def _by_value(given: Any) -> Any:
+    try:
+        return {name: parse_quantity(text) for name, text in given.items()}
+    except (AttributeError, QuantityError):
+        return given

@@ -13,6 +13,27 @@ OPERATOR = 'status.conditions.#(type=="Succeeded")#|#(status=="True")#'
 FAILURE = 'status.conditions.#(type=="Failed")#|#(status=="True")#'
 
 
+ROWS = load("../defaulter/rows.yaml")
+
+
+def at(document: Any, pointer: str) -> Any:
+    """What stands there, None for nothing."""
+    for part in pointer.lstrip("/").split("/") if pointer else ():
+        key = part.replace("~1", "/")
+        document = document[int(key)] if isinstance(document, list) else document.get(key)
+        if document is None:
+            return None
+    return document
+
+
+@pytest.mark.parametrize("case", ROWS, ids=lambda case: str(case["id"]))
+def test_each_row_of_the_table_of_defaults_holds(case: dict[str, Any]) -> None:
+    found = default_experiment(change(load("base.yaml"), case.get("set", {}), case.get("remove", ())))
+    assert ("kfx" in case) == ("row" in case), "a difference to Katib needs the row that justifies it"
+    for pointer, value in case.get("kfx", case["gives"]).items():
+        assert at(found, pointer) == value, pointer
+
+
 def spec_of(values: dict[str, Any] | None = None, remove: tuple[str, ...] = ()) -> Any:
     return default_experiment(change(load("base.yaml"), values or {}, remove))["spec"]
 

@@ -1,5 +1,7 @@
 """Text to documents: Go's readings, within bounds."""
 
+from typing import Any
+
 import pytest
 
 from kfx.katib.document import DocumentError, compact_json, parse_object, parse_value
@@ -49,7 +51,7 @@ def test_an_empty_text_is_nothing() -> None:
         ("a: &x [1]\nb: *x", "aliases"),
         ("[" * 101, "100 levels"),
         ("a: " + "x" * (1024 * 1024), "longer than"),
-        ("[" + "1," * 200_001 + "]", "200000 values"),
+        ("[" + "1," * 20_001 + "]", "20000 values"),
         ("a: !!python/object:os.system x", "could not determine a constructor"),
         ("a: !!binary aGk=", "YAML type bytes"),
         ("? [a]\n: b", "unhashable"),
@@ -78,3 +80,38 @@ def test_json_is_written_as_go_writes_it() -> None:
 def test_what_json_cannot_say_is_an_error() -> None:
     with pytest.raises(ValueError, match="Out of range"):
         compact_json({"a": float("nan")})
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"a":"\\ud800"}', {"a": "\ufffd"}),
+        ('{"\\udc00x":1}', {"\ufffdx": 1}),
+        ('{"a":NaN}', {"a": "NaN"}),
+        ('{"a":123456789012345678901234567890}', {"a": 123456789012345678901234567890.0}),
+        ("a: 0x1FFFFFFFFFFFFFFFFFFFF", {"a": float(0x1FFFFFFFFFFFFFFFFFFFF)}),
+        ('{"a":18446744073709551615}', {"a": 18446744073709551615}),
+    ],
+)
+def test_what_json_can_write_and_go_cannot_hold_is_read_as_go_reads_it(text: str, value: Any) -> None:
+    assert parse_value(text) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a":' + "1" * 5000 + "}",
+        '{"a":1e999}',
+        '{"a":' * 200 + "1" + "}" * 200,
+        "a: 0x" + "f" * 5000,
+        "a: .inf",
+        "!!int ",
+        "a: !!bool x",
+        "a: !!float x",
+        "a: !!timestamp x",
+        "!!omap 1",
+    ],
+)
+def test_odd_texts_are_refused_as_documents_and_not_otherwise(text: str) -> None:
+    with pytest.raises(DocumentError):
+        parse_value(text)

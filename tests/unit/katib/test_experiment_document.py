@@ -45,12 +45,14 @@ from kfx.katib.experiment_document import (
     ],
 )
 def test_a_wrong_type_is_named_with_its_remedy(spec: dict[str, Any], text: str) -> None:
+    """2.2, 10.1.4: Go's types, int32, no bool for a number."""
     with pytest.raises(ExperimentDecodeError) as caught:
         decode_experiment({"metadata": {"name": "e"}, "spec": spec})
     assert str(caught.value) == text
 
 
 def test_null_is_absence_but_not_inside_the_template() -> None:
+    """2.2, 10.1.4: null is absence."""
     template = {"trialSpec": {"kind": "Job", "metadata": None}, "retain": None}
     found = decode_experiment({"spec": {"maxTrialCount": None, "trialTemplate": template}, "status": None})
     assert found.spec.max_trial_count is None
@@ -59,6 +61,7 @@ def test_null_is_absence_but_not_inside_the_template() -> None:
 
 
 def test_unknown_fields_are_no_matter() -> None:
+    """2.2, 10.1.4: and case counts."""
     assert decode_experiment({"metadata": {"name": "e"}, "foo": 1, "spec": {"bar": []}}).metadata.name == "e"
 
 

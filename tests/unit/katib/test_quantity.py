@@ -1,6 +1,7 @@
 """Quantities by value."""
 
 from fractions import Fraction
+from typing import Any
 
 import pytest
 
@@ -37,3 +38,11 @@ def test_a_quantity_has_an_exact_value(text: object, value: Fraction) -> None:
 def test_anything_else_is_named(text: object) -> None:
     with pytest.raises(QuantityError, match="is no quantity; write for example 500m"):
         parse_quantity(text)
+
+
+@pytest.mark.parametrize(
+    "value", ["1\n", "\u0663", pytest.param(10**5000, id="huge"), True, float("nan"), None, [], "1" * 65]
+)
+def test_odd_values_are_refused_as_quantities_and_not_otherwise(value: Any) -> None:
+    with pytest.raises(QuantityError, match="is no quantity; write for example 500m"):
+        parse_quantity(value)

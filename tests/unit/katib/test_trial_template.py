@@ -5,13 +5,14 @@ from typing import Any
 import pytest
 
 from kfx.apis.common import ParameterAssignment
-from kfx.apis.experiment import ConfigMapSource, Experiment
+from kfx.apis.experiment import ConfigMapSource, Experiment, TrialTemplate
 from kfx.katib.experiment_document import decode_experiment
 from kfx.katib.trial_template import (
     RenderError,
     is_meta_reference,
     render_trial,
     template_from_config_map,
+    template_source,
 )
 from tests.experiment_cases import change, load
 
@@ -208,6 +209,7 @@ LABELLED = {"labels": {"katib.kubeflow.org/component": "trial-templates"}}
 def test_a_template_is_read_from_home_from_the_platform_or_where_shared(
     metadata: dict[str, Any], namespace: str, core: str
 ) -> None:
+    """K12: no other ConfigMap."""
     assert (
         from_config_map({"metadata": metadata, "data": {"t": "text"}}, namespace=namespace, core=core)
         == "text"
@@ -230,8 +232,15 @@ def test_a_config_map_that_is_not_there_is_an_error() -> None:
 
 
 def test_a_missing_key_is_named_and_the_content_is_not_repeated() -> None:
+    """G40, K12: names only."""
     with pytest.raises(RenderError) as caught:
         from_config_map({"data": {"other": "secret"}}, namespace="shared")
     start = "unable to find trial template in ConfigMap: TemplatePath: t, ConfigMap shared/c; "
     assert str(caught.value).startswith(start)
     assert "secret" not in str(caught.value)
+
+
+def test_a_template_longer_than_any_text_that_is_read_is_refused_before_it_is_written_out() -> None:
+    template = TrialTemplate(trial_spec={"kind": "Job", "a": "x" * (1024 * 1024)})
+    with pytest.raises(RenderError, match="trialSpec is longer than 1048576 bytes"):
+        template_source(template, None)

@@ -68,6 +68,7 @@ async def test_a_denial_has_code_and_message_and_no_reason(tmp_path: Path) -> No
 
 
 async def test_the_callers_version_is_answered(tmp_path: Path) -> None:
+    """3.1.5: v1 and v1beta1, and the uid."""
     async with admission(tmp_path, Answering()) as running:
         answer = await running.post(review({}, version="v1beta1", uid="other"))
     assert answer.review["apiVersion"] == "admission.k8s.io/v1beta1"
@@ -75,6 +76,7 @@ async def test_the_callers_version_is_answered(tmp_path: Path) -> None:
 
 
 async def test_a_handler_that_finds_the_request_invalid_denies_it(tmp_path: Path) -> None:
+    """3.1.7: with code 400."""
     response = (await answer_of(tmp_path, InvalidRequest("request.object is missing")))["response"]
     assert response == {
         "uid": "uid-1",
@@ -87,6 +89,7 @@ async def test_a_handler_that_finds_the_request_invalid_denies_it(tmp_path: Path
 async def test_a_failing_handler_is_counted_and_told_apart_from_a_denial(
     tmp_path: Path, failure: Exception
 ) -> None:
+    """3.1.6, 10.1.9: code 500 and a counter."""
     async with admission(tmp_path, Answering(failure)) as running:
         answer = await running.post(review({}))
         again = await running.post(review({}))

@@ -4,6 +4,8 @@ import base64
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kfx.runtime.review import InvalidRequest, decode_review, encode_answer, encode_refusal
 from tests.serving import review
@@ -112,6 +114,28 @@ def test_nesting_is_counted_where_there_is_any() -> None:
         decode_review(of(b"[" * 99 + b"]" * 99))
 
 
+def test_values_are_counted_where_there_are_many() -> None:
+    in_text = b'"' + rb"[{,\\\"" * 60_000 + b'"'
+    most = b"[" + b"1," * 99_990 + b"1]"
+    for inner in (in_text, most, b"[" + in_text + b"," + in_text + b"]"):
+        decode_review(of(inner))
+    for piece in (b"1," * 100_000, b'{"a":"b"},' * 60_000, b'"",' * 500_000):
+        with pytest.raises(InvalidRequest, match="more than 100000 values"):
+            decode_review(of(b"[" + piece + b"1]"))
+
+
+def test_a_message_that_nobody_could_read_is_cut() -> None:
+    found = json.loads(encode_refusal(400, "x" * 1_000_000))
+    assert len(found["response"]["status"]["message"]) == 64 * 1024 + 1
+
+
+def test_text_that_is_no_utf_8_is_refused_wherever_it_is_cut() -> None:
+    whole = of(b'"' + "é".encode() * 400_000 + b'"')
+    decode_review(whole)
+    with pytest.raises(InvalidRequest, match="not UTF-8"):
+        decode_review(whole.replace(b'\xa9"', b'"'))
+
+
 @pytest.mark.parametrize("content", [b"", b"null"])
 def test_a_missing_object_is_said_to_be_missing(content: bytes) -> None:
     body = of(content) if content else b'{"request":{"uid":"u"}}'
@@ -144,3 +168,31 @@ def test_a_refusal_has_no_version_and_an_empty_uid() -> None:
     assert json.loads(encode_refusal(413, "too large")) == {
         "response": {"uid": "", "allowed": False, "status": {"code": 413, "message": "too large"}}
     }
+
+
+texts = st.text('[]{},"\\:ab\n', max_size=8)
+documents = st.recursive(
+    st.one_of(st.none(), st.integers(-9, 9), texts),
+    lambda inner: st.one_of(st.lists(inner, max_size=5), st.dictionaries(texts, inner, max_size=5)),
+    max_leaves=30,
+)
+
+
+def values_in(document: object) -> int:
+    """One for each list and object, and one for each further element and member."""
+    inner = list(document.values()) if isinstance(document, dict) else document
+    if not isinstance(inner, list):
+        return 0
+    return 1 + max(0, len(inner) - 1) + sum(map(values_in, inner))
+
+
+@given(documents)
+def test_values_are_counted_in_the_bytes_as_in_the_document(document: object) -> None:
+    body = of(json.dumps(document).encode())
+    count = values_in(json.loads(body))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("kfx.runtime.review.MOST_VALUES", count)
+        decode_review(body)
+        patch.setattr("kfx.runtime.review.MOST_VALUES", count - 1)
+        with pytest.raises(InvalidRequest, match="values"):
+            decode_review(body)

@@ -48,6 +48,7 @@ def test_an_entry_wins_and_a_change_acts_at_once() -> None:
 
 
 def test_one_version_is_parsed_once() -> None:
+    """K22: whoever asks."""
     world = World(config_map(ENTRY))
     assert world.reader.read() is world.reader.read()
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kfx.algorithms import ALGORITHMS
 from kfx.apis.core import ConfigMap
 from kfx.apis.experiment import Experiment
 from kfx.katib.defaults import default_experiment
@@ -56,17 +57,19 @@ async def judge(
         client=Documents(answers),
         templates=Templates(template or Found()),
         config=KatibConfigReader(config_maps=config_maps, core_namespace="kubeflow", collector_image="kfx:1"),
-        algorithms=("random",),
+        algorithms=ALGORITHMS,
         trial_resources=("Job.v1.batch",),
     )
     return await validator.handle(request(document, old))
 
 
 async def test_a_valid_experiment_passes() -> None:
+    """4.1.5: with code 200."""
     assert await judge(BASE) == Allowed(warnings=[])
 
 
 async def test_all_faults_are_told_at_once() -> None:
+    """4.1.3: in brackets, parted by commas."""
     changes = {"/spec/algorithm/algorithmName": "best", "/spec/resumePolicy": "Always"}
     verdict = await judge(change(BASE, changes))
     assert verdict == Denied(
@@ -77,6 +80,7 @@ async def test_all_faults_are_told_at_once() -> None:
 
 
 async def test_a_namespace_without_the_label_is_refused_with_the_command_that_helps() -> None:
+    """4.1.2, G21: code 400."""
     verdict = await judge(BASE, answers={("Namespace", "user"): {"metadata": {}}})
     assert isinstance(verdict, Denied)
     assert verdict.code == 400
@@ -92,6 +96,7 @@ async def test_another_value_of_the_label_is_not_enough() -> None:
 
 
 async def test_a_namespace_that_cannot_be_read_is_no_fault_of_the_user() -> None:
+    """4.1.2, G21: code 500."""
     for answers in ({}, {("Namespace", "user"): TransportError("cut")}):
         verdict = await judge(BASE, answers=answers)
         assert isinstance(verdict, Denied)
@@ -99,6 +104,7 @@ async def test_a_namespace_that_cannot_be_read_is_no_fault_of_the_user() -> None
 
 
 async def test_a_volume_of_an_earlier_experiment_is_in_the_way() -> None:
+    """4.1.4, G20: code 400."""
     answers = {**OPEN, ("PersistentVolume", "base-random-user"): {"metadata": {}}}
     verdict = await judge(change(BASE, FROM_VOLUME), answers=answers)
     assert isinstance(verdict, Denied)
@@ -113,6 +119,7 @@ async def test_a_volume_that_cannot_be_looked_for_refuses() -> None:
 
 
 async def test_no_volume_is_looked_for_without_need() -> None:
+    """K24: and what is looked for is one object, by name."""
     answers = {**OPEN, ("PersistentVolume", "base-random-user"): {"metadata": {}}}
     assert await judge(BASE, answers=answers) == Allowed(warnings=[])
     stored = change(BASE, FROM_VOLUME)
@@ -126,15 +133,18 @@ async def test_without_a_volume_from_volume_passes() -> None:
 
 
 async def test_a_change_of_metadata_passes_whatever_became_of_the_namespace() -> None:
+    """U12, K3: no look-up at all."""
     changed = change(BASE, {"/metadata/finalizers": [], "/metadata/annotations": {"a": "b"}})
     assert await judge(changed, BASE, answers={}) == Allowed()
 
 
 async def test_an_experiment_stored_before_a_default_existed_can_lose_its_finalizer() -> None:
+    """U11, K2: both sides are defaulted."""
     assert await judge(default_experiment(load("base.yaml")), load("base.yaml"), answers={}) == Allowed()
 
 
 async def test_what_is_going_passes_even_if_it_cannot_be_read() -> None:
+    """K3: whatever it holds."""
     document = {"metadata": {"name": "e", "deletionTimestamp": "2026-01-01T00:00:00Z"}, "spec": 1}
     assert await judge(document, document, answers={}) == Allowed()
 
@@ -146,6 +156,7 @@ async def test_an_update_is_held_to_the_rules_of_updates() -> None:
 
 
 async def test_types_are_checked_where_the_defaulter_was_bypassed() -> None:
+    """4.1.1: code 400 for either object."""
     for new, old in ((change(BASE, {"/spec/maxTrialCount": "1"}), None), (BASE, change(BASE, {"/spec": 1}))):
         verdict = await judge(new, old)
         assert isinstance(verdict, Denied)
@@ -184,3 +195,25 @@ async def test_a_broken_configuration_is_told_with_its_cause() -> None:
     verdict = await judge(BASE, config={"katib-config.yaml": "kind: Foo"})
     assert isinstance(verdict, Denied)
     assert "no kind 'Foo' is registered" in verdict.message
+
+
+async def test_settings_that_the_algorithm_will_refuse_are_warned_about() -> None:
+    """K16: a warning, since the Experiment itself is well formed."""
+    settings = [{"name": "random_state", "value": "-1"}]
+    verdict = await judge(change(BASE, {"/spec/algorithm/algorithmSettings": settings}))
+    assert verdict == Allowed(
+        warnings=[
+            "the Experiment will fail, algorithm random refuses it: "
+            "random_state should be great or equal than zero"
+        ]
+    )
+
+
+async def test_an_algorithm_that_only_an_image_answers_is_refused_as_such() -> None:
+    """V15: the look-up succeeds, but nothing would run."""
+    text = "apiVersion: config.kubeflow.org/v1beta1\nkind: KatibConfig\n"
+    text += "runtime: {suggestions: [{algorithmName: tpe, image: some}]}"
+    changed = change(BASE, {"/spec/algorithm/algorithmName": "tpe"})
+    verdict = await judge(changed, config={"katib-config.yaml": text})
+    assert isinstance(verdict, Denied)
+    assert verdict.message.endswith("but this kfx runs none; use one that it answers itself: random")

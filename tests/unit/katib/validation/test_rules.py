@@ -63,7 +63,7 @@ def by_id(case: dict[str, Any]) -> str:
     return str(case["id"])
 
 
-@pytest.mark.parametrize("case", load("created.yaml"), ids=by_id)
+@pytest.mark.parametrize("case", [*load("created.yaml"), *load("rules.yaml")], ids=by_id)
 def test_a_creation_is_judged_as_the_contract_says(case: dict[str, Any]) -> None:
     document = change(load("base.yaml"), case.get("set", {}), case.get("remove", ()))
     found, findings = judge(document, context(case))
@@ -105,7 +105,27 @@ def errors_of(**changes: Any) -> list[str]:
     return [str(error) for error in validate_experiment(fake(), None, context({}, **changes)).errors]
 
 
+@pytest.mark.parametrize("failing", [("collector",), ("collector", "algorithm"), ("all",)])
+def test_a_look_up_that_fails_is_an_error_of_its_field(failing: tuple[str, ...]) -> None:
+    """8.6: Katib's three runs, with ever more of katib-config missing."""
+    whole = config()
+    seen = RuntimeConfig(
+        suggestions={}, early_stoppings={}, metrics_collectors={} if failing else whole.metrics_collectors
+    )
+    new = decode_experiment(load("fake.yaml"))
+    names = ("test",) if failing == ("collector",) else ()
+    changes = {
+        "algorithms": names,
+        "early_stoppings": names,
+        "config": "unreadable" if failing == ("all",) else seen,
+    }
+    found = [error.path for error in validate_experiment(new, None, context({}, **changes)).errors]
+    assert found[-1] == "spec.metricsCollectorSpec.collector.kind"
+    assert len(found) == (1 if failing == ("collector",) else 3)
+
+
 def test_an_unreadable_configuration_refuses_with_its_cause() -> None:
+    """V15, V45: the cause is told."""
     found = errors_of(config="failed to find katib-config.yaml in ConfigMap: katib-config")
     assert found == [
         'spec.algorithm.algorithmName: Invalid value: "random": '
@@ -116,6 +136,7 @@ def test_an_unreadable_configuration_refuses_with_its_cause() -> None:
 
 
 def test_an_unknown_algorithm_is_told_which_there_are() -> None:
+    """V15: by name."""
     (found,) = errors_of(algorithms=("tpe", "grid"))
     assert found.endswith("unknown algorithm 'random'; this kfx answers: grid, tpe")
 
@@ -127,7 +148,7 @@ def test_an_algorithm_that_has_only_an_image_is_refused_as_such() -> None:
         suggestions=known, early_stoppings={}, metrics_collectors=config().metrics_collectors
     )
     (found,) = errors_of(algorithms=("tpe",), config=seen)
-    assert "names an image for it, which this version does not run" in found
+    assert "katib-config names an image for algorithm 'random', but this kfx runs none" in found
 
 
 def test_a_blank_image_is_an_error_even_for_an_embedded_algorithm() -> None:
@@ -137,6 +158,7 @@ def test_a_blank_image_is_an_error_even_for_an_embedded_algorithm() -> None:
 
 
 def test_without_a_collector_image_the_kind_is_refused() -> None:
+    """V45: with the look-up's text."""
     (found,) = errors_of(config=EMPTY_CONFIG)
     assert "failed to find metrics collector config for kind: StdOut" in found
 
@@ -196,8 +218,39 @@ def test_a_bad_expression_is_not_written_to_the_log(capfd: pytest.CaptureFixture
     assert capfd.readouterr().err == ""
 
 
+def test_more_errors_than_anybody_reads_are_counted_only() -> None:
+    document = change(load("base.yaml"), {"/spec/parameters": [{"name": f"p{i}"} for i in range(500)]})
+    _, findings = judge(document, context({}))
+    assert len(findings.errors) == 101
+    assert aggregate(findings.errors).endswith(", and more; correct these first]")
+
+
+def test_warnings_are_few_and_short() -> None:
+    strategies = [{"name": "x" * 2000, "value": "median"}] * 100
+    _, findings = judge(
+        change(load("base.yaml"), {"/spec/objective/metricStrategies": strategies}), context({})
+    )
+    assert len(findings.warnings) == 20
+    assert max(map(len, findings.warnings)) <= 501
+
+
+@pytest.mark.parametrize(
+    ("filters", "part"),
+    [
+        (["(a)(b)" + "x" * 1100], "at most 1024 characters"),
+        (["(a)(b)" + "x{1000}" * 100], "pattern too large"),
+        (["(a)(b)x{900}"] * 200, "too large already"),
+        (["(a)(b)"] * 30_000, "as one argument, of at most 131071 bytes"),
+    ],
+)
+def test_filters_that_would_take_too_long_are_refused(filters: list[str], part: str) -> None:
+    file = {"collector": {"kind": "File"}, "source": {"filter": {"metricsFormat": filters}}}
+    _, findings = judge(change(load("base.yaml"), {"/spec/metricsCollectorSpec": file}), context({}))
+    assert part in str(findings.errors[0])
+
+
 def test_a_hostile_expression_is_judged_at_once() -> None:
-    hostile = "(" * 5000 + ")" * 5000
+    hostile = "(" * 500 + ")" * 500
     file = {"collector": {"kind": "File"}, "source": {"filter": {"metricsFormat": ["(a+)+$(b)", hostile]}}}
     found, _ = judge(change(load("base.yaml"), {"/spec/metricsCollectorSpec": file}), context({}))
     assert len(found) == 1
