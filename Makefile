@@ -76,7 +76,8 @@ test: setup lint ## Everything: lint, unit, wire, rules, cluster and e2e tests; 
 	@$(VENV)/bin/pytest -q $(PYTEST_FLAGS)
 
 .PHONY: verify
-verify: test ## What CI runs
+verify: test ## What CI runs, and whether every generated file is up to date
+	@$(PY) -m hack.generate --check
 
 .PHONY: verify-bugs
 verify-bugs: $(STAMP) ## Plant the seeded bugs one by one and show which the tests catch (three minutes)
@@ -84,11 +85,11 @@ verify-bugs: $(STAMP) ## Plant the seeded bugs one by one and show which the tes
 
 ##@ Make
 
+.PHONY: generate
+generate: $(STAMP) ## Write CRDs, docs/swagger.json, docs/reference and gRPC messages anew from the code
+	@$(PY) -m hack.generate
+
 .PHONY: lock
 lock: $(STAMP) ## Resolve pyproject.toml anew into both lock files (needs uv on PATH)
 	@$(LOCKED) pyproject.toml --output-file requirements.lock
 	@$(LOCKED) pyproject.toml --extra dev --extra otel --output-file $(LOCK)
-
-.PHONY: proto
-proto: $(STAMP) ## Write kfx/services/pb anew from the proto file
-	@$(PY) hack/proto/generate.py

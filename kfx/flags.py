@@ -175,12 +175,13 @@ def usage(program: str, flags: Sequence[Flag], *, commands: Mapping[str, str] | 
     lines.append("Flags (one or two dashes; --flag=value or --flag value):")
     for flag in flags:
         lines.append(f"  --{flag.name} {flag.type}")
-        shown = "" if flag.default in ("", (), None) else f" (default {_show(flag.default)})"
+        shown = "" if flag.default in ("", (), None) else f" (default {show_value(flag.default)})"
         lines.append(f"        {flag.help}{shown}")
     return "\n".join(lines) + "\n"
 
 
-def _show(value: Any) -> str:
+def show_value(value: Any) -> str:
+    """A value of a flag as a person would write it."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):

@@ -13,7 +13,9 @@ class ResourceRequirements(Model, kw_only=True):
     """Requests and limits by resource name; quantities as they were written."""
 
     requests: Mapping[str, str | int | float] | None = None
+    """By resource name; a negative quantity takes the default away."""
     limits: Mapping[str, str | int | float] | None = None
+    """By resource name; a negative quantity takes the default away."""
 
 
 Objects = tuple[Mapping[str, Any], ...]
@@ -57,27 +59,39 @@ class EarlyStoppingEntry(Model, kw_only=True):
     """One of ``runtime.earlyStoppings``."""
 
     algorithm_name: str = ""
+    """The rule's name; of two entries the last counts."""
     image: str = ""
+    """Its image."""
     image_pull_policy: str = ""
+    """``IfNotPresent`` where it is not one of Kubernetes' three."""
     resources: ResourceRequirements = ResourceRequirements()
+    """What its container asks for."""
 
 
 class MetricsCollectorEntry(Model, kw_only=True):
     """One of ``runtime.metricsCollectors``. ``wait_all_processes`` absent is neither true nor false."""
 
     kind: str = ""
+    """The collector's kind; of two entries the last counts."""
     image: str = ""
+    """Its image."""
     image_pull_policy: str = ""
+    """``IfNotPresent`` where it is not one of Kubernetes' three."""
     resources: ResourceRequirements = ResourceRequirements()
+    """What its container asks for."""
     wait_all_processes: bool | None = None
+    """Whether it waits for all containers of the pod, not for the training only."""
 
 
 class RuntimeSection(Model, kw_only=True):
     """What is looked up while the process runs."""
 
     suggestions: tuple[SuggestionEntry, ...] = ()
+    """The algorithms."""
     early_stoppings: tuple[EarlyStoppingEntry, ...] = ()
+    """The rules for early stopping."""
     metrics_collectors: tuple[MetricsCollectorEntry, ...] = ()
+    """The collectors of metrics."""
 
 
 class KatibConfigFile(Model, kw_only=True):

@@ -14,8 +14,12 @@ from kfx.apis.common import (
     Observation,
     ParameterAssignment,
 )
-from kfx.kube.model import Condition, KubeObject, Model
+from kfx.kube.model import Condition, KubeObject, Model, Time
 from kfx.kube.resource import Resource
+
+TrialCondition = Condition
+"""Whether the trial is ``Created``, ``Running``, ``Succeeded``, ``Failed``, ``Killed``, ``EarlyStopped`` or
+``MetricsUnavailable``."""
 
 
 class TrialSpec(Model, kw_only=True):
@@ -26,16 +30,27 @@ class TrialSpec(Model, kw_only=True):
     """
 
     objective: ObjectiveSpec | None = None
+    """The Experiment's."""
     parameter_assignments: tuple[ParameterAssignment, ...] = ()
+    """The parameters of this run."""
     early_stopping_rules: tuple[EarlyStoppingRule, ...] = ()
+    """When it is ended before its time."""
     run_spec: msgspec.Raw = msgspec.Raw(b"{}")
+    """The job's manifest, all placeholders filled in."""
     retain_run: bool = False
+    """Whether the job is kept after its end."""
     metrics_collector: MetricsCollectorSpec = MetricsCollectorSpec()
+    """How the metrics are collected."""
     primary_pod_labels: Mapping[str, str] | None = None
+    """Labels of the pods that train; without any, all pods of the job do."""
     primary_container_name: str = ""
+    """The container that trains."""
     success_condition: str = ""
+    """A GJSON expression over the job; the trial succeeds where it finds something."""
     failure_condition: str = ""
+    """A GJSON expression over the job; the trial fails where it finds something."""
     labels: Mapping[str, str] | None = None
+    """Labels that the algorithm gave it."""
 
     def run_document(self) -> dict[str, Any]:
         """The job's manifest, decoded anew at each call."""
@@ -46,11 +61,16 @@ class TrialSpec(Model, kw_only=True):
 class TrialStatus(Model, kw_only=True):
     """How far the trial got."""
 
-    start_time: str | None = None
-    completion_time: str | None = None
-    last_reconcile_time: str | None = None
-    conditions: tuple[Condition, ...] = ()
+    start_time: Time | None = None
+    """When the controller first saw it."""
+    completion_time: Time | None = None
+    """When it ended."""
+    last_reconcile_time: Time | None = None
+    """When the controller last changed this status."""
+    conditions: tuple[TrialCondition, ...] = ()
+    """What has happened; the last entry is the state now."""
     observation: Observation | None = None
+    """Its metrics."""
 
 
 class Trial(KubeObject, kw_only=True):
@@ -58,4 +78,6 @@ class Trial(KubeObject, kw_only=True):
 
     resource: ClassVar[Resource] = Resource(GROUP, VERSION, "trials", "Trial")
     spec: TrialSpec = TrialSpec()
+    """What is run."""
     status: TrialStatus = TrialStatus()
+    """How far it got; the controller writes it."""

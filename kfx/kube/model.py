@@ -6,11 +6,14 @@ therefore never written back whole: writes are creations of composed manifests, 
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, ClassVar, TypeVar, dataclass_transform
+from typing import Annotated, Any, ClassVar, TypeVar, dataclass_transform
 
 import msgspec
 
 from kfx.kube.resource import Resource
+
+Time = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
+"""RFC 3339, UTC, whole seconds."""
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
@@ -22,27 +25,44 @@ class OwnerReference(Model, kw_only=True):
     """A reference to the object another object depends on."""
 
     api_version: str
+    """Group and version of the owner."""
     kind: str
+    """Kind of the owner."""
     name: str
+    """Name of the owner."""
     uid: str
+    """UID of the owner: another object of the same name is not meant."""
     controller: bool | None = None
+    """Whether this owner manages the object; at most one does."""
     block_owner_deletion: bool | None = None
+    """Whether the owner, deleted in the foreground, waits for this object to go."""
 
 
 class ObjectMeta(Model, kw_only=True):
     """The metadata fields that are read."""
 
     name: str = ""
+    """Unique among the objects of the kind in the namespace."""
     namespace: str = ""
+    """Where the object is."""
     uid: str = ""
+    """Unique for all time; given by the API server."""
     resource_version: str = ""
+    """Changes with each write; given by the API server."""
     generation: int = 0
-    creation_timestamp: str | None = None
-    deletion_timestamp: str | None = None
+    """Counts the changes of the specification; given by the API server."""
+    creation_timestamp: Time | None = None
+    """When the object was made."""
+    deletion_timestamp: Time | None = None
+    """When its deletion was asked for; it is there until the last finalizer is gone."""
     labels: Mapping[str, str] | None = None
+    """What objects are selected by."""
     annotations: Mapping[str, str] | None = None
+    """Further texts about the object."""
     owner_references: tuple[OwnerReference, ...] | None = None
+    """The objects without which this one is collected as garbage."""
     finalizers: tuple[str, ...] | None = None
+    """Who has to do something before the object goes."""
 
     @property
     def controller(self) -> OwnerReference | None:
@@ -58,11 +78,17 @@ class Condition(Model, kw_only=True):
     """One entry of ``status.conditions``. Times are RFC 3339, UTC, whole seconds."""
 
     type: str
+    """What the condition is about; one entry for each."""
     status: str
+    """``True``, ``False`` or ``Unknown``."""
     reason: str = ""
+    """Why, in one word."""
     message: str = ""
-    last_update_time: str | None = None
-    last_transition_time: str | None = None
+    """Why, in a sentence."""
+    last_update_time: Time | None = None
+    """When the entry was last written."""
+    last_transition_time: Time | None = None
+    """When the status last changed."""
 
 
 class KubeObject(Model, kw_only=True):
@@ -70,6 +96,7 @@ class KubeObject(Model, kw_only=True):
 
     resource: ClassVar[Resource]
     metadata: ObjectMeta
+    """What objects of all kinds have."""
 
     @property
     def key(self) -> tuple[str, str]:

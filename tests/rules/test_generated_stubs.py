@@ -14,4 +14,4 @@ def test_the_committed_messages_are_those_the_proto_file_generates() -> None:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     committed = (ROOT / "kfx" / "services" / "pb" / "api_pb2.py").read_text()
-    assert module.generate() == committed, "run python hack/proto/generate.py and commit the result"
+    assert module.generate() == committed, "run `make generate` and commit the result"

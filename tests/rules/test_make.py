@@ -59,3 +59,10 @@ def test_every_file_that_a_document_links_to_is_there() -> None:
     for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text(encoding="utf-8")):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_verify_looks_for_stale_files_and_generate_writes_them() -> None:
+    assert "-m hack.generate --check" in _make("-n", "verify")
+    words = _make("-n", "generate")
+    assert "-m hack.generate" in words
+    assert "--check" not in words

@@ -69,9 +69,12 @@ def test_a_definition_serves_the_type_that_the_code_decodes(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", COLUMNS)
-def test_kubectl_prints_the_columns_that_katib_prints(kind: str) -> None:
+def test_kubectl_prints_the_columns_that_katib_prints_and_more_for_wide_output_only(kind: str) -> None:
     (crd,) = documents(f"crd/bases/kubeflow.org_{kind.lower()}s.yaml")
-    assert crd["spec"]["versions"][0]["additionalPrinterColumns"] == COLUMNS[kind]
+    columns = crd["spec"]["versions"][0]["additionalPrinterColumns"]
+    own = len(COLUMNS[kind])
+    assert columns[:own] == COLUMNS[kind]
+    assert {column["priority"] for column in columns[own:]} == {1}
 
 
 def test_webhooks_carry_katibs_names_paths_and_rules() -> None:

@@ -1,0 +1,1 @@
+"""Files written from the code: ``make generate`` writes them, ``make verify`` fails on a stale one."""
