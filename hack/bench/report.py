@@ -90,8 +90,8 @@ def _circumstances(run: Mapping[str, Any]) -> str:
     about = run["machine"]
     text = (
         f"Commit {run['commit']}, {run['date'][11:16]} UTC; {about['cores']} cores, {about['cpu']}, "
-        f"{about['memory_mib']} MiB; Python {about['python']}; of the cores {about['busy_before']:.0%} were in "
-        f"use before the run, {about['busy_after']:.0%} after."
+        f"{about['memory_mib']} MiB; Python {about['python']}; of the cores {about['busy_before']:.0%} "
+        f"were in use before the run, {about['busy_after']:.0%} after."
     )
     return f"{text} {run['remark']}" if run["remark"] else text
 
