@@ -26,7 +26,7 @@ class Unread:
 
 @dataclass(frozen=True, slots=True)
 class LeaseSeen:
-    """Who says to lead; ``holder`` is ``""`` once released. ``renewed`` is RFC 3339, ``duration`` in seconds."""
+    """Who says to lead, ``""`` once released; ``renewed`` is RFC 3339, ``duration`` in seconds."""
 
     namespace: str
     name: str
@@ -56,8 +56,8 @@ class HookSeen:
 class Facts:
     """All of it. ``outage``: problem and remedy where the API server did not answer at all.
 
-    ``served``: the kinds of ``kubeflow.org/v1beta1``. Of active trials: ``jobs`` and ``pods`` by the trial's name,
-    ``kinds``: whether a kind of job is served. ``algorithms``: those that this kfx brings along.
+    ``served``: the kinds of ``kubeflow.org/v1beta1``. Of active trials: ``jobs`` and ``pods`` by the trial's
+    name, ``kinds``: whether a kind of job is served. ``algorithms``: those that this kfx brings along.
     """
 
     namespace: str

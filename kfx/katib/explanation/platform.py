@@ -8,6 +8,7 @@ from kfx.katib.ages import seconds_since, spell, spell_age
 from kfx.katib.explanation.facts import Facts, HookSeen, LeaseSeen, Unread
 from kfx.katib.explanation.finding import Broken, Outcome, Passed, Ref, Unchecked
 from kfx.katib.explanation.said import listing
+from kfx.katib.names import SERVICE, WEBHOOK_CONFIGURATION
 from kfx.katib.pod_trouble import find_trouble, find_unschedulable
 
 KINDS = ("Experiment", "Suggestion", "Trial")
@@ -152,7 +153,7 @@ def _unknown(facts: Facts) -> Outcome:
     if (document.get("status") or {}).get("conditions") or age < 15:
         return Unchecked(f"{text}; one that runs outside of it, without leader election, cannot be seen")
     return Broken(
-        object=Ref("Deployment", facts.core_namespace, "katib-controller"),
+        object=Ref("Deployment", facts.core_namespace, SERVICE),
         problem=f"no controller is alive: {text}, and nobody has touched the Experiment for {spell(age)}",
         remedy="install kfx (kubectl apply -k config/default), or start it: kfx --kubeconfig FILE",
     )
@@ -173,7 +174,7 @@ def check_webhooks(facts: Facts, *, collects: bool) -> Outcome:
     names = {hook.name for hook in facts.hooks}
     if POD_HOOK not in names and collects:
         return Broken(
-            object=Ref("MutatingWebhookConfiguration", "", "katib.kubeflow.org"),
+            object=Ref("MutatingWebhookConfiguration", "", WEBHOOK_CONFIGURATION),
             problem=f"webhook {POD_HOOK} is not registered, so the trials' pods get no metrics collector",
             remedy="install the webhooks: kubectl apply -k config/webhook",
         )
@@ -184,7 +185,7 @@ def check_webhooks(facts: Facts, *, collects: bool) -> Outcome:
 
 
 def _check_hook(hook: HookSeen) -> Broken | None:
-    about = Ref(hook.configuration, "", "katib.kubeflow.org")
+    about = Ref(hook.configuration, "", WEBHOOK_CONFIGURATION)
     if hook.bundle_problem:
         return Broken(
             object=about,

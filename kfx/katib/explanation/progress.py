@@ -8,13 +8,13 @@ from kfx.katib.explanation.finding import Broken, Finished, Outcome, Passed, Ref
 from kfx.katib.explanation.platform import POD_HOOK, selects
 from kfx.katib.explanation.said import heal, label_command, last_warning, listing, quote
 from kfx.katib.explanation.view import View
-from kfx.katib.names import LABEL_INJECTION
+from kfx.katib.names import LABEL_INJECTION, SERVICE
 from kfx.katib.pod_trouble import find_trouble, find_unschedulable
 from kfx.katib.suggestion import is_exhausted
 from kfx.katib.trial import PUSH
 
 RECONCILE_ERROR = ("ReconcileError",)
-SEE_LOG = "read the controller's log: kubectl -n {core} logs deployment/katib-controller"
+SEE_LOG = "read the controller's log: kubectl -n {core} logs deployment/" + SERVICE
 
 
 def see_log(view: View) -> str:
