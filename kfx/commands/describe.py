@@ -15,7 +15,7 @@ from kfx.apis.trial import Trial
 from kfx.apis.workload import Event
 from kfx.commands.get import KINDS, Found
 from kfx.commands.rows import assignments, best_value, duration, value_of
-from kfx.commands.session import Failure, Session, attempt
+from kfx.commands.session import Session, attempt
 from kfx.commands.tables import align, indent, paragraph
 from kfx.katib.ages import spell_age
 from kfx.katib.explanation import Unread
@@ -27,8 +27,8 @@ MOST_EVENTS = 10_000
 SHOWN_EVENTS = 15
 NOTHING = "<none>"
 
-Section = tuple[str, Sequence[str]]
-"""A heading and the lines below it; one line stands beside its heading."""
+Section = tuple[str, str | list[str]]
+"""A heading with a text beside it, or with lines below it."""
 
 
 async def describe(given: Namespace, session: Session) -> int:
@@ -36,11 +36,8 @@ async def describe(given: Namespace, session: Session) -> int:
     kind = KINDS[given.kind]
     try:
         found: Found = await session.client.get(kind, session.namespace, given.name)
-    except NotFound:
-        raise Failure(
-            f"there is no {kind.resource.kind} {given.name} in namespace {session.namespace}; "
-            f"kfx get {given.kind} -A lists all"
-        ) from None
+    except NotFound as missing:
+        raise session.not_found(kind.resource, given.name, missing) from None
     events = await _read_events(session, found)
     now = datetime.now(UTC)
     if given.output == "json":
@@ -74,14 +71,14 @@ def render(found: Found, events: Sequence[Event] | Unread, now: datetime) -> lis
     """The whole screen."""
     metadata = found.metadata
     head: list[Section] = [
-        (found.resource.kind, [f"{metadata.namespace}/{metadata.name}"]),
+        (found.resource.kind, f"{metadata.namespace}/{metadata.name}"),
         (
             "Created",
             [f"{metadata.creation_timestamp or '?'} ({spell_age(metadata.creation_timestamp, now)} ago)"],
         ),
     ]
     if metadata.deletion_timestamp is not None:
-        head.append(("Deleting", [f"for {spell_age(metadata.deletion_timestamp, now)}"]))
+        head.append(("Deleting", f"for {spell_age(metadata.deletion_timestamp, now)}"))
     match found:
         case Experiment():
             own = _experiment(found)
@@ -96,10 +93,10 @@ def render(found: Found, events: Sequence[Event] | Unread, now: datetime) -> lis
     return [line for section in (*head, *own, *tail) for line in _lay_out(*section)]
 
 
-def _lay_out(heading: str, lines: Sequence[str]) -> list[str]:
-    if len(lines) == 1 and not lines[0].startswith(" "):
-        return paragraph(lines[0], first=f"{heading + ':':<14}")
-    return [f"{heading}:", *(indent(line.strip("\n") for line in lines) if lines else [f"  {NOTHING}"])]
+def _lay_out(heading: str, content: str | list[str]) -> list[str]:
+    if isinstance(content, list) and content:
+        return [f"{heading}:", *indent(content)]
+    return paragraph(str(content or NOTHING), first=f"{heading + ':':<14}")
 
 
 def _experiment(experiment: Experiment) -> list[Section]:
@@ -111,11 +108,11 @@ def _experiment(experiment: Experiment) -> list[Section]:
     settings = assignments(spec.algorithm.algorithm_settings) if spec.algorithm else "-"
     name = spec.algorithm.algorithm_name if spec.algorithm else NOTHING
     return [
-        ("Objective", [goal]),
-        ("Algorithm", [name + (f" ({settings})" if settings != "-" else "")]),
-        ("Budget", [_budget(experiment)]),
+        ("Objective", goal),
+        ("Algorithm", name + (f" ({settings})" if settings != "-" else "")),
+        ("Budget", _budget(experiment)),
         ("Parameters", _table(_space(parameter) for parameter in spec.parameters)),
-        ("Trials", [_counts(status)]),
+        ("Trials", _counts(status)),
         ("Best trial", _best(experiment)),
     ]
 
@@ -151,10 +148,10 @@ def _counts(status: Any) -> str:
     return f"{status.trials}: {words}" if words else str(status.trials)
 
 
-def _best(experiment: Experiment) -> list[str]:
+def _best(experiment: Experiment) -> str | list[str]:
     best, objective = experiment.status.current_optimal_trial, experiment.spec.objective
     if best is None or not best.best_trial_name:
-        return ["none yet"]
+        return "none yet"
     metric = objective.objective_metric_name if objective is not None else "value"
     rows = [[metric, best_value(experiment)], *([a.name, a.value] for a in best.parameter_assignments)]
     return [best.best_trial_name, *(f"  {line}" for line in _table(rows))]
@@ -167,11 +164,11 @@ def _trial(trial: Trial, now: datetime) -> list[Section]:
     metrics = trial.status.observation.metrics if trial.status.observation is not None else ()
     rows = [[m.name, f"min {m.min}", f"max {m.max}", f"latest {m.latest}"] for m in metrics]
     return [
-        ("Experiment", [trial.metadata.label(LABEL_EXPERIMENT) or NOTHING]),
-        ("Runs", [f"{document.get('kind', '?')} {trial.metadata.name} ({document.get('apiVersion', '?')})"]),
-        ("Duration", [duration(trial, now)]),
+        ("Experiment", trial.metadata.label(LABEL_EXPERIMENT)),
+        ("Runs", f"{document.get('kind', '?')} {trial.metadata.name} ({document.get('apiVersion', '?')})"),
+        ("Duration", duration(trial, now)),
         ("Parameters", _table([a.name, a.value] for a in trial.spec.parameter_assignments)),
-        ("Objective", [f"{metric} = {value_of(trial.status.observation, objective) or 'not known'}"]),
+        ("Objective", f"{metric} = {value_of(trial.status.observation, objective) or 'not known'}"),
         ("Metrics", _table(rows)),
     ]
 
@@ -180,16 +177,16 @@ def _suggestion(suggestion: Suggestion) -> list[Section]:
     spec, status = suggestion.spec, suggestion.status
     last = [[each.name, assignments(each.parameter_assignments)] for each in status.suggestions[-5:]]
     return [
-        ("Algorithm", [spec.algorithm.algorithm_name if spec.algorithm else NOTHING]),
-        ("Assignments", [f"{status.suggestion_count} given, {spec.requests} asked for"]),
+        ("Algorithm", spec.algorithm.algorithm_name if spec.algorithm else ""),
+        ("Assignments", f"{status.suggestion_count} given, {spec.requests} asked for"),
         ("The last ones", _table(last)),
     ]
 
 
 def _table(rows: Iterable[Sequence[str]]) -> list[str]:
-    """Rows as lines; a blank in front of the first keeps a single one below its heading."""
+    """Rows as lines, no line for no row."""
     lines = list(rows)
-    return [f" {line}"[1:] if len(lines) > 1 else f" {line}" for line in align(lines)] if lines else []
+    return align(lines) if lines else []
 
 
 def _conditions(conditions: Sequence[Condition], now: datetime) -> list[str]:
@@ -200,11 +197,9 @@ def _conditions(conditions: Sequence[Condition], now: datetime) -> list[str]:
     return _table([["TYPE", "STATUS", "AGE", "REASON", "MESSAGE"], *rows]) if rows else []
 
 
-def _events(events: Sequence[Event] | Unread, now: datetime) -> list[str]:
-    if isinstance(events, Unread):
-        return [str(events)]
-    if not events:
-        return [NOTHING]
+def _events(events: Sequence[Event] | Unread, now: datetime) -> str | list[str]:
+    if isinstance(events, Unread) or not events:
+        return str(events or NOTHING)
     rows = [["AGE", "TYPE", "REASON", "ABOUT", "MESSAGE"]]
     for event in events[-SHOWN_EVENTS:]:
         age = spell_age(event.last_seen, now)

@@ -18,9 +18,10 @@ from kfx.commands.session import Session
 from kfx.commands.tables import paragraph
 from kfx.katib.explanation import Explanation, Facts
 from kfx.katib.explanation import explain as decide
+from kfx.katib.explanation.finding import BROKEN, OK, UNKNOWN
 from kfx.kube.credentials import CredentialsError
 
-MARKS = {"ok": "ok", "unknown": "??", "broken": "NO"}
+MARKS = {OK: "ok", UNKNOWN: "??", BROKEN: "NO"}
 
 Connect = Callable[[], AbstractAsyncContextManager[Session]]
 
@@ -70,11 +71,12 @@ async def read_facts(session: Session, name: str, core: str) -> Facts:
 
 def render(found: Explanation) -> list[str]:
     """The answer first, then what was looked at, then the broken link and its remedy."""
-    verdict = "complete" if found.complete else "in order" if found.healthy else "NOT PROGRESSING"
+    verdict = "complete" if found.complete else "in order" if found.healthy else f"broken link: {found.link}"
     lines = [f"{found.experiment}: {verdict}", ""]
     width = max(len(check.link) for check in found.checked) if found.checked else 0
     for check in found.checked:
-        lines += paragraph(check.text, first=f"  {MARKS[check.state]}  {check.link:<{width}}  ")
+        text = str(found.broken.object) if found.broken and check.state == BROKEN else check.text
+        lines += paragraph(text, first=f"  {MARKS[check.state]}  {check.link:<{width}}  ")
     if found.checked:
         lines.append("")
     if found.broken is None:

@@ -12,7 +12,7 @@ from kfx.apis.experiment import Experiment
 from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
 from kfx.commands.rows import by_objective, columns_of, row
-from kfx.commands.session import Failure, Session, decode_document
+from kfx.commands.session import Session, decode_document
 from kfx.commands.tables import align, measure
 from kfx.commands.watch import follow
 from kfx.katib.names import LABEL_EXPERIMENT
@@ -54,29 +54,18 @@ async def _read(kind: Kind, given: Namespace, session: Session) -> tuple[list[by
         documents = [await _read_one(kind, name, session) for name in given.names]
         version = documents[0]["metadata"]["resourceVersion"] if documents else ""
         return [msgspec.json.encode(document) for document in documents], version
-    return await session.list_raw(
-        resource, namespace="" if given.all_namespaces else session.namespace, labels=_selector(given)
-    )
+    namespace = "" if given.all_namespaces else session.namespace
+    try:
+        return await session.list_raw(resource, namespace=namespace, labels=_selector(given))
+    except NotFound as missing:
+        raise session.not_found(resource, "", missing) from None
 
 
 async def _read_one(kind: Kind, name: str, session: Session) -> dict[str, Any]:
     try:
         return await session.document(kind.resource, name)
     except NotFound as missing:
-        if "could not find the requested resource" in missing.message or not missing.reason:
-            raise _not_installed(kind) from None
-        kinds = kind.resource.plural
-        raise Failure(
-            f"there is no {kind.resource.kind} {name} in namespace {session.namespace}; "
-            f"kfx get {kinds} -A lists all"
-        ) from None
-
-
-def _not_installed(kind: Kind) -> Failure:
-    return Failure(
-        f"the API server does not know {kind.resource}: Katib's definitions are not installed; "
-        "kubectl apply -k config/crd"
-    )
+        raise session.not_found(kind.resource, name, missing) from None
 
 
 def _selector(given: Namespace) -> str:

@@ -95,6 +95,16 @@ class Session:
             resource, self.namespace if namespace is None else namespace, name
         )
 
+    def not_found(self, resource: Resource, name: str, error: NotFound) -> Failure:
+        """Whether the object is missing or its kind, whose URL then leads nowhere, and what to do."""
+        if not error.reason:
+            return Failure(
+                f"the API server does not know {resource}: Katib's definitions are not installed; "
+                "kubectl apply -k config/crd"
+            )
+        where = f"there is no {resource.kind} {name} in namespace {self.namespace}"
+        return Failure(f"{where}; kfx get {resource.plural} -A lists all")
+
 
 async def attempt(what: object, reading: Awaitable[T]) -> T | Unread | None:
     """What was read, ``None`` for what is not there, or why it could not be read."""

@@ -72,15 +72,14 @@ def _walk(facts: Facts) -> Iterator[Link]:
     yield "api-server", platform.check_api_server(facts)
     yield "definitions", platform.check_definitions(facts)
     outcome, experiment = check_existence(facts)
-    yield "experiment", outcome
     if experiment is None:
+        yield "experiment", outcome
         return
     view = look_at(facts, experiment)
-    if (ending := check_ending(view)) is not None:
-        yield "experiment", ending
+    yield "experiment", check_ending(view) or outcome
     yield "controller", platform.check_controller(facts)
     if (deletion := check_deletion(view)) is not None:
-        yield "experiment", deletion
+        yield "deletion", deletion
     yield "webhooks", platform.check_webhooks(facts, collects=progress.collects(view))
     yield from _follow(view)
 

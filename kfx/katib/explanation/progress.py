@@ -14,6 +14,7 @@ from kfx.katib.suggestion import is_exhausted
 from kfx.katib.trial import PUSH
 
 RECONCILE_ERROR = ("ReconcileError",)
+MEND = "mend what that says"
 SEE_LOG = "read the controller's log: kubectl -n {core} logs deployment/" + SERVICE
 
 
@@ -60,11 +61,12 @@ def check_acceptance(view: View) -> Outcome:
     conditions = view.experiment.status.conditions
     warning = last_warning(view.facts, *_name(view), RECONCILE_ERROR, since=view.last_change)
     if warning is not None:
-        said = warning.message.removeprefix("Failed to reconcile: ")
         return Broken(
             object=view.ref,
             problem=f"the controller cannot go on with it: {quote(warning, view.facts.now)}",
-            remedy=heal(said, view.namespace, f"mend what that says, it is tried again; {see_log(view)}"),
+            remedy=heal(
+                warning.message, view.namespace, f"mend what that says, it is tried again; {see_log(view)}"
+            ),
         )
     if c.has(conditions, c.CREATED):
         return Passed("the controller has taken it up")
@@ -161,7 +163,7 @@ def check_assignments(view: View) -> Outcome:
         return Broken(
             object=about,
             problem=f"{requested - given} assignments are missing: {quote(warning, now)}",
-            remedy=heal(warning.message, view.namespace, f"mend what that says; {see_log(view)}"),
+            remedy=heal(warning.message, view.namespace, f"{MEND}; {see_log(view)}"),
         )
     if not view.is_overdue:
         return Finished(f"the algorithm is asked for {requested - given} more assignments")

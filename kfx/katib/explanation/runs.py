@@ -255,8 +255,8 @@ def _check_container(pod: DetailedPod, container: DetailedContainer) -> Broken |
         return None
     namespace, name = pod.key
     again = f", {container.restart_count} restarts" if container.restart_count else ""
-    crashes = f" ({waiting.reason})" if waiting is not None and waiting.reason else ""
-    why = f" {ended.reason}" if ended.reason and ended.reason != "Error" else ""
+    crashes = f", {waiting.reason}" if waiting is not None and waiting.reason else ""
+    why = f" ({ended.reason})" if ended.reason and ended.reason != "Error" else ""
     previous = " --previous" if container.restart_count else ""
     remedy = f"read what it printed: kubectl -n {namespace} logs {name} -c {container.name}{previous}"
     if ended.reason == "OOMKilled":

@@ -8,6 +8,7 @@ from kfx.katib.ages import seconds_since, spell
 from kfx.katib.explanation.facts import Facts
 from kfx.katib.names import LABEL_INJECTION
 
+PREFIX = "Failed to reconcile: "
 RECENT = 900.0  # seconds; errors are repeated with growing pauses, events with pauses of 5 minutes
 
 _TO_THE_SECOND = len("2006-01-02T15:04:05")
@@ -41,7 +42,7 @@ def quote(event: Event, now: datetime) -> str:
     """``FailedCreate (3 times, last 12s ago): the message``."""
     age = spell(seconds_since(event.last_seen, now))
     times = f"{event.times} times, last {age} ago" if event.times > 1 else f"{age} ago"
-    return f"{event.reason} ({times}): {event.message.strip()}"
+    return f"{event.reason} ({times}): {event.message.removeprefix(PREFIX).strip()}"
 
 
 def heal(message: str, namespace: str, otherwise: str, *, pods: bool = False) -> str:
