@@ -80,7 +80,7 @@ def _praise(view: View) -> str:
     since = f", {spell_age(status.completion_time, view.facts.now)} ago" if status.completion_time else ""
     best = status.current_optimal_trial
     if best is None or not best.best_trial_name:
-        return f"it is complete{since}: {said}; no trial has a value, kfx get trials -e says why"
+        return f"it is complete{since}: {said}; no trial has a value: see kfx get trials -o wide"
     return f"it is complete{since}: {said}; the best trial is {best.best_trial_name}"
 
 

@@ -10,7 +10,7 @@ from kfx.katib.explanation.ending import (
     check_existence,
     describe_failures,
 )
-from kfx.katib.explanation.facts import Facts
+from kfx.katib.explanation.facts import Facts, Unread
 from kfx.katib.explanation.finding import (
     BROKEN,
     OK,
@@ -106,15 +106,20 @@ def _describe_wait(view: View) -> str:
     if not view.active:
         count = view.experiment.status.trials_running + view.experiment.status.trials_pending
         return f"{count} trials are active; nothing wrong is seen{failed}"
+    noun = "trial is" if len(view.active) == 1 else "trials are"
+    oldest = f"the oldest for {progress.spell_oldest(view)}"
+    return f"{len(view.active)} {noun} active{_count_phases(view)}, {oldest}; nothing is wrong{failed}"
+
+
+def _count_phases(view: View) -> str:
+    """`` (2 running, 1 starting)``; nothing where the pods could not be read."""
+    if isinstance(view.facts.pods, Unread):
+        return ""
     count, running = len(view.active), sum(1 for trial in view.active if _trains(view, trial))
     finishing = sum(1 for trial in view.active if _has_finished(view, trial))
     parts = [(running, "running"), (finishing, "reporting"), (count - running - finishing, "starting")]
     words = ", ".join(f"{number} {word}" for number, word in parts if number)
-    noun = "trial is" if count == 1 else "trials are"
-    return (
-        f"{count} {noun} active ({words}), the oldest for {progress.spell_oldest(view)}; "
-        f"nothing is wrong{failed}"
-    )
+    return f" ({words})"
 
 
 def _trains(view: View, trial: Trial) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from kfx.apis.workload import Deployment
+from kfx.apis.workload import Deployment, DetailedPod
 from kfx.katib.ages import seconds_since, spell, spell_age
 from kfx.katib.explanation.facts import Facts, HookSeen, LeaseSeen, Unread
 from kfx.katib.explanation.finding import Broken, Outcome, Passed, Ref, Unchecked
@@ -70,7 +70,7 @@ def check_controller(facts: Facts) -> Outcome:
     leases = facts.leases if isinstance(facts.leases, tuple) else ()
     fresh = [lease for lease in leases if lease.holder and not _is_stale(lease, facts)]
     available = [d for d in deployments if d.status.available_replicas > 0]
-    alone = [d for d in available if not elects(d)]
+    alone = [d for d in available if not elects(d) and not _holds(d, fresh)]
     leaders = [f"{lease.holder} (Lease {lease.namespace}/{lease.name})" for lease in fresh]
     leaders += [f"Deployment {'/'.join(d.key)}" for d in alone for _ in range(d.status.available_replicas)]
     if len(leaders) > 1:
@@ -81,6 +81,12 @@ def check_controller(facts: Facts) -> Outcome:
     if alone:
         return Passed(f"{leaders[0]} is available")
     return _nobody(facts, deployments, leases)
+
+
+def _holds(deployment: Deployment, leases: Iterable[LeaseSeen]) -> bool:
+    """Whether one of its pods leads: a holder's name begins with the pod's (client-go, kfx)."""
+    namespace, name = deployment.key
+    return any(lease.namespace == namespace and lease.holder.startswith(f"{name}-") for lease in leases)
 
 
 def _too_many(leaders: list[str], alone: list[Deployment], fresh: list[LeaseSeen]) -> Broken:
@@ -125,13 +131,21 @@ def _unavailable(facts: Facts, deployment: Deployment) -> Broken:
         )
     pods = facts.controller_pods if isinstance(facts.controller_pods, tuple) else ()
     own = [pod for pod in pods if pod.metadata.namespace == namespace]
-    trouble = find_trouble(own)
-    said = trouble.message if trouble is not None else find_unschedulable(own)
+    said = describe_pods(own)
     return Broken(
         object=about,
         problem=f"none of the {wanted} replicas is available" + (f": {said}" if said else ""),
         remedy=f"kubectl -n {namespace} logs deployment/{name} (or describe pods) says why; mend that",
     )
+
+
+def describe_pods(pods: Iterable[DetailedPod]) -> str:
+    """Why one of these pods, which are no trial's, does not start; ``""`` for nothing known."""
+    found = tuple(pods)
+    trouble = find_trouble(found)
+    if trouble is None:
+        return find_unschedulable(found)
+    return f"{trouble.reason}: {trouble.message.rpartition('; ')[0]}"  # its remedy is for trials
 
 
 def _abandoned(facts: Facts, lease: LeaseSeen) -> Broken:

@@ -5,11 +5,10 @@ from kfx.katib import conditions as c
 from kfx.katib.ages import latest, spell, spell_age
 from kfx.katib.explanation.facts import Unread
 from kfx.katib.explanation.finding import Broken, Finished, Outcome, Passed, Ref, Unchecked
-from kfx.katib.explanation.platform import POD_HOOK, selects
+from kfx.katib.explanation.platform import POD_HOOK, describe_pods, selects
 from kfx.katib.explanation.said import heal, label_command, last_warning, listing, quote
 from kfx.katib.explanation.view import View
 from kfx.katib.names import LABEL_INJECTION, SERVICE
-from kfx.katib.pod_trouble import find_trouble, find_unschedulable
 from kfx.katib.suggestion import is_exhausted
 from kfx.katib.trial import PUSH
 
@@ -69,6 +68,8 @@ def check_acceptance(view: View) -> Outcome:
             ),
         )
     if c.has(conditions, c.CREATED):
+        if isinstance(view.facts.events, Unread):
+            return Unchecked(f"the controller has taken it up; {view.facts.events}")
         return Passed("the controller has taken it up")
     if not view.is_overdue:
         return Finished(f"it was created {spell(view.quiet)} ago; the controller has not looked at it yet")
@@ -118,8 +119,7 @@ def _check_algorithm(view: View, suggestion: Suggestion) -> Outcome | None:
         if deployment.status.available_replicas:
             return Finished(f"algorithm {name} has started, its settings are being checked")
         pods = view.facts.suggestion_pods if isinstance(view.facts.suggestion_pods, tuple) else ()
-        trouble = find_trouble(pods)
-        said = trouble.message if trouble is not None else find_unschedulable(pods)
+        said = describe_pods(pods)
         if not said and not view.is_overdue:
             return Finished(f"algorithm {name} is starting, for {spell(view.quiet)}")
         where = f"-n {about.namespace}"
@@ -162,11 +162,11 @@ def check_assignments(view: View) -> Outcome:
     if warning is not None:
         return Broken(
             object=about,
-            problem=f"{requested - given} assignments are missing: {quote(warning, now)}",
+            problem=f"{given} of {requested} assignments were given: {quote(warning, now)}",
             remedy=heal(warning.message, view.namespace, f"{MEND}; {see_log(view)}"),
         )
     if not view.is_overdue:
-        return Finished(f"the algorithm is asked for {requested - given} more assignments")
+        return Finished(f"{given} of {requested} assignments are given, the algorithm is asked for the rest")
     return Broken(
         object=about,
         field="status.suggestionCount",
@@ -186,13 +186,14 @@ def check_trials(view: View) -> Outcome:
     empty = _empty_places(view)
     if not missing and not empty:
         return Passed(f"{len(view.active)} active, {len(view.ended)} ended")
-    what = f"{len(missing)} assignments have no Trial: {listing(missing)}" if missing else ""
-    what = what or f"{empty} more trials may run, and none is asked for"
+    what = f"assignments without a Trial: {listing(missing)}"
+    if not missing:
+        what = f"{len(view.active)} trials are active, room is for {empty} more, and none is asked for"
     if not view.is_overdue:
         return Finished(f"{what}; that changed {spell(view.quiet)} ago, so it is being worked on")
     return Broken(
         object=view.ref,
-        problem=f"{what}, and nothing has changed for {spell(view.quiet)}",
+        problem=f"{what}; nothing has changed for {spell(view.quiet)}",
         remedy=see_log(view),
     )
 

@@ -143,10 +143,18 @@ def pods_of(view: View, trial: Trial) -> Sequence[DetailedPod]:
     return [p for p in pods.get(trial.metadata.name, ()) if p.metadata.deletion_timestamp is None]
 
 
+def _find_unread(view: View, trial: Trial) -> Unchecked | None:
+    """What of the trial's job and pods could not be read."""
+    for found in (view.facts.jobs.get(trial.metadata.name), view.facts.pods):
+        if isinstance(found, Unread):
+            return Unchecked(str(found))
+    return None
+
+
 def check_pod(view: View, trial: Trial) -> Outcome | None:
     """Whether its job has a pod."""
-    if isinstance(view.facts.pods, Unread):
-        return Unchecked(str(view.facts.pods))
+    if unchecked := _find_unread(view, trial):
+        return unchecked
     job = view.facts.jobs.get(trial.metadata.name)
     state = state_of_job(view, trial)
     if not isinstance(job, Mapping) or pods_of(view, trial):
@@ -183,6 +191,8 @@ def _explain_no_pod(view: View, job: Mapping[str, Any], about: Ref, describe: st
 
 def check_start(view: View, trial: Trial) -> Outcome | None:
     """Whether its pods have a node, their images and their volumes."""
+    if unchecked := _find_unread(view, trial):
+        return unchecked
     pods = pods_of(view, trial)
     waiting = [pod for pod in pods if pod.status.phase in {"", "Pending"}]
     unplaced = find_unschedulable(waiting)
@@ -231,11 +241,13 @@ def _check_pending(view: View, pod: DetailedPod) -> Broken | None:
 
 def check_training(view: View, trial: Trial) -> Outcome | None:
     """Whether its containers run, or have ended well."""
+    if unchecked := _find_unread(view, trial):
+        return unchecked
     state = state_of_job(view, trial)
     if state is not None and state.phase is Phase.FAILED and view.is_overdue:
         return Broken(
             object=Ref("Trial", *trial.key),
-            problem=f"its job has failed ({state.reason}: {state.message}), and nobody takes notice",
+            problem=f"its job has failed{_say(state)}, and nobody takes notice",
             remedy=see_log(view),
         )
     if state is None or state.phase is not Phase.RUNNING:
@@ -245,6 +257,11 @@ def check_training(view: View, trial: Trial) -> Outcome | None:
             if broken := _check_container(pod, container):
                 return broken
     return None
+
+
+def _say(state: JobState) -> str:
+    said = ": ".join(part for part in (state.reason, state.message) if part)
+    return f" ({said})" if said else ""
 
 
 def _check_container(pod: DetailedPod, container: DetailedContainer) -> Broken | None:
@@ -274,6 +291,8 @@ def check_collector(view: View, trial: Trial) -> Outcome | None:
     collector = trial.spec.metrics_collector.collector
     if collector is None or collector.kind == PUSH:
         return None
+    if unchecked := _find_unread(view, trial):
+        return unchecked
     wanted = trial.spec.primary_pod_labels or {}
     for pod in pods_of(view, trial):
         labels = pod.metadata.labels or {}
@@ -329,6 +348,8 @@ def _check_lingering(view: View, trial: Trial, pod: DetailedPod, collector: str)
 
 def check_metrics(view: View, trial: Trial) -> Outcome | None:
     """Whether the values of a finished training arrive."""
+    if unchecked := _find_unread(view, trial):
+        return unchecked
     state = state_of_job(view, trial)
     if state is None or state.phase is not Phase.SUCCEEDED:
         return None

@@ -55,7 +55,9 @@ class View:
 def look_at(facts: Facts, experiment: Experiment) -> View:
     """The view of ``experiment``."""
     trials = by_age(facts.trials) if isinstance(facts.trials, tuple) else []
-    active = [t for t in trials if state_of(t) in {PENDING, c.RUNNING}]
+    active, ended = [], []
+    for trial in trials:
+        (active if state_of(trial) in {PENDING, c.RUNNING} else ended).append(trial)
     suggestion = facts.suggestion if isinstance(facts.suggestion, Suggestion) else None
     changed = latest(
         [
@@ -69,7 +71,7 @@ def look_at(facts: Facts, experiment: Experiment) -> View:
         experiment=experiment,
         suggestion=suggestion,
         active=active,
-        ended=[t for t in trials if t not in active],
+        ended=ended,
         last_change=changed,
         quiet=seconds_since(changed, facts.now) or 0.0,
     )
