@@ -98,16 +98,8 @@ def pod(name: str = "e-1", phase: str = "Running", *, created: str = OLD, **stat
     containers = [{"name": each} for each in names.values()]
     return decode_pod(
         {
-            "metadata": {
-                "name": f"{name}-pod",
-                "namespace": "ns",
-                "uid": f"{name}-pod",
-                "creationTimestamp": created,
-            },
-            "spec": {
-                "nodeName": states.get("node", "node-1"),
-                "containers": [{"name": n} for n in names.values()],
-            },
+            "metadata": {"name": f"{name}-pod", "namespace": "ns", "uid": name, "creationTimestamp": created},
+            "spec": {"nodeName": states.get("node", "node-1"), "containers": containers},
             "status": {
                 "phase": phase,
                 "conditions": states.get("conditions", []),

@@ -55,7 +55,8 @@ class View:
 def look_at(facts: Facts, experiment: Experiment) -> View:
     """The view of ``experiment``."""
     trials = by_age(facts.trials) if isinstance(facts.trials, tuple) else []
-    active, ended = [], []
+    active: list[Trial] = []
+    ended: list[Trial] = []
     for trial in trials:
         (active if state_of(trial) in {PENDING, c.RUNNING} else ended).append(trial)
     suggestion = facts.suggestion if isinstance(facts.suggestion, Suggestion) else None
