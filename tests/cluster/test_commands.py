@@ -1,6 +1,7 @@
 """``kfx get``, ``describe`` and ``explain`` before a real API server, with states broken for real."""
 
 import asyncio
+import json
 import signal
 import sys
 from base64 import b64encode
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from hack.cluster import binaries
 from hack.cluster.layout import Layout
 from hack.cluster.tokens import write_token_kubeconfig
 from kfx.apis.core import Pod
@@ -27,6 +29,7 @@ from kfx.runtime.cert_store import WEBHOOK_CONFIGURATIONS
 from kfx.runtime.lease import LEASES
 from tests.cluster.katib import NAMESPACE, Platform, manifest, working
 from tests.cluster.site import (
+    COLLECTOR,
     CORE,
     DEFINITIONS,
     KATIB,
@@ -254,7 +257,7 @@ async def test_a_quota_on_pods_is_found_in_the_jobs_events(platform: Platform, k
     assert "exceeded quota: none" in found["problem"]
 
 
-async def test_pods_without_a_node_without_an_image_and_out_of_memory_are_told(
+async def test_pods_without_a_node_an_image_memory_or_a_collector_are_told(
     platform: Platform, kfx: Ask
 ) -> None:
     client = platform.client
@@ -266,14 +269,24 @@ async def test_pods_without_a_node_without_an_image_and_out_of_memory_are_told(
     await set_pod(client, name, {"phase": "Pending", "conditions": [unplaced]})
     found = await explained(kfx, "pods", "start")
     assert "Insufficient cpu" in found["problem"]
+    missing = {"reason": "ErrImagePull", "message": "example.org/train: not found"}
+    states = [container("train", waiting=missing), container(COLLECTOR)]
+    await set_pod(client, name, {"conditions": [], "containerStatuses": states})
+    found = await explained(kfx, "pods", "start")
+    assert "ErrImagePull: container train" in found["problem"]
     killed = {"exitCode": 137, "reason": "OOMKilled", "finishedAt": utc_now(), "startedAt": utc_now()}
-    states = [container("train", terminated=killed), container("metrics-logger-and-collector")]
+    states = [container("train", terminated=killed), container(COLLECTOR)]
     await set_pod(client, name, {"phase": "Running", "conditions": [], "containerStatuses": states})
     found = await explained(kfx, "pods", "training")
     assert "exit code 137 (OOMKilled)" in found["problem"]
     assert "limits.memory" in found["remedy"]
     await client.delete(Pod.resource, NAMESPACE, name)
-    await client.create(Pod.resource, trial_pod(f"{name}-bare", ["train"]), namespace=NAMESPACE)
+    bare = trial_pod(name, ["train"])
+    bare["metadata"]["name"] = "bare"
+    await client.create(Pod.resource, bare, namespace=NAMESPACE)
+    await set_pod(client, "bare", {"phase": "Running"})
+    found = await explained(kfx, "pods", "collector")
+    assert "without a metrics collector" in found["problem"]
 
 
 async def test_what_runs_well_is_waited_for_and_what_is_over_is_complete(
@@ -284,7 +297,7 @@ async def test_what_runs_well_is_waited_for_and_what_is_over_is_complete(
     for name in names:
         await platform.client.create(Pod.resource, trial_pod(name), namespace=NAMESPACE)
         running = {"running": {"startedAt": utc_now()}}
-        states = [container("train", **running), container("metrics-logger-and-collector", **running)]
+        states = [container("train", **running), container(COLLECTOR, **running)]
         await set_pod(platform.client, name, {"phase": "Running", "containerStatuses": states})
     await lead(platform.client)
     answer = await kfx("explain", "fine")
@@ -329,6 +342,35 @@ async def test_get_shows_what_kubectl_shows_and_the_best_so_far(platform: Platfo
     assert {better, worse} <= {item["metadata"]["name"] for item in several["items"]}
     none = await kfx("get", "trials", "-n", "kube-system")
     assert (none.status, none.out, none.err) == (0, "", "No trials found in namespace kube-system.\n")
+
+
+async def test_kubectl_shows_the_columns_that_it_shows_of_katib(
+    platform: Platform, cluster: Layout, kfx: Ask
+) -> None:
+    await create(platform.client, "columns", most=1, parallel=1)
+    (name,) = await platform.running_trials("columns", 1)
+    await platform.finish(name, value="0.5")
+    await platform.ended(Experiment, "columns")
+    kubectl = binaries.find(binaries.CONTROL_PLANE, cluster.cache)["kubectl"]
+
+    async def run(*words: str) -> str:
+        process = await asyncio.create_subprocess_exec(
+            kubectl, "--kubeconfig", cluster.kubeconfig, *words, stdout=asyncio.subprocess.PIPE
+        )
+        return (await process.communicate())[0].decode()
+
+    shown = [
+        line.split() for line in (await run("get", "experiments,trials,suggestions")).splitlines() if line
+    ]
+    headings = [words for words in shown if words[0] == "NAME"]
+    usual = ["NAME", "TYPE", "STATUS", "AGE"]
+    assert headings == [usual, usual, [*usual[:3], "REQUESTED", "ASSIGNED", "AGE"]]
+    assert ["experiment.kubeflow.org/columns", "Succeeded", "True"] in [words[:3] for words in shown]
+    assert ["suggestion.kubeflow.org/columns", "Succeeded", "True", "1", "1"] in [
+        words[:5] for words in shown
+    ]
+    ours = (await kfx("get", "trials", name, "-o", "json")).json()
+    assert ours == json.loads(await run("get", "trials", name, "-o", "json"))
 
 
 async def test_describe_shows_everything_on_one_screen(platform: Platform, kfx: Ask) -> None:

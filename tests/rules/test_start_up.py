@@ -37,9 +37,7 @@ def test_help_of_a_question_to_a_cluster_loads_no_client_and_no_wire_type(comman
 @pytest.mark.parametrize("command", ["get", "describe", "explain"])
 def test_a_question_to_a_cluster_loads_neither_controllers_nor_servers(command: str) -> None:
     loaded = _modules_after(f"import kfx.commands.run, kfx.commands.{command}")
-    assert loaded.isdisjoint(
-        {"grpc", "sqlalchemy", "kubernetes_asyncio", "kfx.build", "kfx.controllers"}
-    )
+    assert loaded.isdisjoint({"grpc", "sqlalchemy", "kubernetes_asyncio", "kfx.build", "kfx.controllers"})
 
 
 def test_help_of_get_is_there_in_300_milliseconds() -> None:

@@ -58,7 +58,9 @@ def test_the_first_that_is_there_is_used(tmp_path: Path, pod: Path) -> None:
     assert load(tmp_path, **POD).server == "https://home"
 
 
-def test_a_persons_own_kubeconfig_comes_before_the_pods_where_a_person_asks(tmp_path: Path, pod: Path) -> None:
+def test_a_persons_own_kubeconfig_comes_before_the_pods_where_a_person_asks(
+    tmp_path: Path, pod: Path
+) -> None:
     def asked() -> str:
         home = tmp_path / "home"
         return load_credentials(environ=POD, service_account=pod, home=home, home_first=True).server
