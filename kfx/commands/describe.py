@@ -70,12 +70,10 @@ async def _read_events(session: Session, found: Found) -> Sequence[Event] | Unre
 def render(found: Found, events: Sequence[Event] | Unread, now: datetime) -> list[str]:
     """The whole screen."""
     metadata = found.metadata
+    created = f"{metadata.creation_timestamp or '?'} ({spell_age(metadata.creation_timestamp, now)} ago)"
     head: list[Section] = [
         (found.resource.kind, f"{metadata.namespace}/{metadata.name}"),
-        (
-            "Created",
-            [f"{metadata.creation_timestamp or '?'} ({spell_age(metadata.creation_timestamp, now)} ago)"],
-        ),
+        ("Created", created),
     ]
     if metadata.deletion_timestamp is not None:
         head.append(("Deleting", f"for {spell_age(metadata.deletion_timestamp, now)}"))

@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,6 +24,7 @@ from kfx.kube.errors import AlreadyExists, NotFound
 from kfx.kube.resource import Resource
 from kfx.runtime.cert_store import SECRETS, WEBHOOK_CONFIGURATIONS
 from kfx.runtime.lease import LEASES
+from tests.cluster.katib import NAMESPACE, manifest
 from tests.serving import new_pair
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
@@ -47,6 +48,10 @@ class Answer:
     def json(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.out)
         return found
+
+
+Ask = Callable[..., Awaitable[Answer]]
+"""``kfx WORDS`` as somebody calls it."""
 
 
 async def ask(kubeconfig: Path, *words: str) -> Answer:
@@ -152,3 +157,12 @@ def trial_pod(
         "metadata": {"name": trial, "labels": {"katib.kubeflow.org/trial": trial}},
         "spec": {"containers": [{"name": name, "image": "example.org/train"} for name in containers]},
     }
+
+
+async def create(client: Client, name: str, **changes: Any) -> None:
+    await client.create(Experiment.resource, manifest(name, **changes), namespace=NAMESPACE)
+
+
+def flat(text: str) -> str:
+    """Without the line breaks that a terminal's width has made."""
+    return " ".join(text.split())

@@ -1,18 +1,12 @@
-"""``kfx get``, ``describe`` and ``explain`` before a real API server, with states broken for real."""
+"""``kfx explain`` before a real API server, with states that are broken for real."""
 
 import asyncio
-import json
-import signal
-import sys
 from base64 import b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from hack.cluster import binaries
 from hack.cluster.layout import Layout
 from hack.cluster.tokens import write_token_kubeconfig
 from kfx.apis.core import Pod
@@ -23,11 +17,10 @@ from kfx.commands.platform_facts import LEASE
 from kfx.katib.explanation.platform import POD_HOOK
 from kfx.katib.names import SERVICE, WEBHOOK_CONFIGURATION
 from kfx.kube.client import Client
-from kfx.kube.credentials import Credentials, load_credentials
 from kfx.kube.resource import Resource
 from kfx.runtime.cert_store import WEBHOOK_CONFIGURATIONS
 from kfx.runtime.lease import LEASES
-from tests.cluster.katib import NAMESPACE, Platform, manifest, working
+from tests.cluster.katib import NAMESPACE, Platform, manifest
 from tests.cluster.site import (
     COLLECTOR,
     CORE,
@@ -35,11 +28,13 @@ from tests.cluster.site import (
     KATIB,
     NAMESPACES,
     Answer,
+    Ask,
     ask,
     container,
+    create,
     ensure,
+    flat,
     forget,
-    install_definitions,
     install_webhooks,
     is_served,
     label,
@@ -56,51 +51,6 @@ QUOTAS = Resource("", "v1", "resourcequotas", "ResourceQuota")
 SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
 ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role")
 BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
-
-Ask = Callable[..., Awaitable[Answer]]
-
-
-@pytest.fixture
-def kfx(cluster: Layout) -> Ask:
-    """kfx as its administrator calls it."""
-
-    async def call(*words: str) -> Answer:
-        answer = await ask(cluster.kubeconfig, *words)
-        assert "Traceback" not in answer.err
-        return answer
-
-    return call
-
-
-@pytest.fixture
-def credentials(cluster: Layout) -> Credentials:
-    return load_credentials(str(cluster.kubeconfig))
-
-
-@pytest.fixture
-async def site(client: Client) -> AsyncIterator[Client]:
-    """Katib is installed, its webhooks are in place, the namespace is labelled, somebody leads."""
-    await install_definitions(client)
-    await install_webhooks(client)
-    await label(client, "enabled")
-    await lead(client)
-    yield client
-    await remove_webhooks(client)
-
-
-@pytest.fixture
-async def platform(site: Client, credentials: Credentials, tmp_path: Path) -> AsyncIterator[Platform]:
-    async with working(site, credentials, tmp_path) as platform:
-        yield platform
-
-
-async def create(client: Client, name: str, **changes: Any) -> None:
-    await client.create(Experiment.resource, manifest(name, **changes), namespace=NAMESPACE)
-
-
-def flat(text: str) -> str:
-    """Without the line breaks that a terminal's width has made."""
-    return " ".join(text.split())
 
 
 async def explained(kfx: Ask, name: str, link: str) -> dict[str, Any]:
@@ -314,106 +264,6 @@ async def test_what_runs_well_is_waited_for_and_what_is_over_is_complete(
     text = await kfx("explain", "fine")
     print(text.out)
     assert f"the best trial is {names[0]}" in flat(text.out)
-
-
-COLUMNS = "NAME TYPE STATUS TRIALS RUNNING SUCCEEDED FAILED BEST AGE PARAMETERS OF THE BEST"
-
-
-async def test_get_shows_what_kubectl_shows_and_the_best_so_far(platform: Platform, kfx: Ask) -> None:
-    await create(platform.client, "listed", most=2)
-    worse, better = sorted(await platform.running_trials("listed", 2))
-    await platform.finish(worse, value="0.75")
-    await platform.finish(better, value="0.25")
-    await platform.ended(Experiment, "listed")
-    heading, line = (await kfx("get", "experiment", "listed")).out.splitlines()
-    assert flat(heading) == COLUMNS
-    assert line.split()[:8] == ["listed", "Succeeded", "True", "2/2", "0", "2", "0", "loss=0.25"]
-    assert line.split()[9].startswith("x=0.")
-    trials = (await kfx("get", "trials", "-e", "listed")).out.splitlines()
-    assert [row.split()[0] for row in trials] == ["NAME", better, worse]
-    named = await kfx("get", "suggestions,experiments", "-o", "name")
-    assert "experiment.kubeflow.org/listed\n" in named.out
-    assert "suggestion.kubeflow.org/listed\n" in named.out
-    one = (await kfx("get", "trials", better, "-o", "json")).json()
-    assert (one["kind"], one["metadata"]["name"]) == ("Trial", better)
-    assert "managedFields" not in one["metadata"]
-    several = yaml.safe_load((await kfx("get", "trials", "-A", "-l", "team=a", "-o", "yaml")).out)
-    assert several["kind"] == "List"
-    assert {better, worse} <= {item["metadata"]["name"] for item in several["items"]}
-    none = await kfx("get", "trials", "-n", "kube-system")
-    assert (none.status, none.out, none.err) == (0, "", "No trials found in namespace kube-system.\n")
-
-
-async def test_kubectl_shows_the_columns_that_it_shows_of_katib(
-    platform: Platform, cluster: Layout, kfx: Ask
-) -> None:
-    await create(platform.client, "columns", most=1, parallel=1)
-    (name,) = await platform.running_trials("columns", 1)
-    await platform.finish(name, value="0.5")
-    await platform.ended(Experiment, "columns")
-    kubectl = binaries.find(binaries.CONTROL_PLANE, cluster.cache)["kubectl"]
-
-    async def run(*words: str) -> str:
-        process = await asyncio.create_subprocess_exec(
-            kubectl, "--kubeconfig", cluster.kubeconfig, *words, stdout=asyncio.subprocess.PIPE
-        )
-        return (await process.communicate())[0].decode()
-
-    shown = [
-        line.split() for line in (await run("get", "experiments,trials,suggestions")).splitlines() if line
-    ]
-    headings = [words for words in shown if words[0] == "NAME"]
-    usual = ["NAME", "TYPE", "STATUS", "AGE"]
-    assert headings == [usual, usual, [*usual[:3], "REQUESTED", "ASSIGNED", "AGE"]]
-    assert ["experiment.kubeflow.org/columns", "Succeeded", "True"] in [words[:3] for words in shown]
-    assert ["suggestion.kubeflow.org/columns", "Succeeded", "True", "1", "1"] in [
-        words[:5] for words in shown
-    ]
-    ours = (await kfx("get", "trials", name, "-o", "json")).json()
-    assert ours == json.loads(await run("get", "trials", name, "-o", "json"))
-
-
-async def test_describe_shows_everything_on_one_screen(platform: Platform, kfx: Ask) -> None:
-    await create(platform.client, "shown", most=1, parallel=1)
-    (name,) = await platform.running_trials("shown", 1)
-    await platform.finish(name, value="0.5")
-    await platform.ended(Experiment, "shown")
-
-    async def told() -> Any:
-        answer = await kfx("describe", "experiment", "shown")
-        return answer.out if "JobDeleted" in answer.out else None
-
-    text = await platform.until(told)
-    for part in ("Objective: minimize loss", "Budget: at most 1 trials", "x double 0 to 1 uniform",
-                 "Trials: 1: 1 succeeded", f"Best trial: {name} loss 0.5", "ExperimentMaxTrialsReached",
-                 f"JobSucceeded Trial/{name}"):  # fmt: skip
-        assert part in flat(text)
-    trial = flat((await kfx("describe", "trial", name)).out)
-    assert "Experiment: shown" in trial
-    assert "loss min 0.5 max 0.5 latest 0.5" in trial
-    suggestion = flat((await kfx("describe", "suggestion", "shown")).out)
-    assert "Assignments: 1 given, 1 asked for" in suggestion
-    found = (await kfx("describe", "experiment", "shown", "-o", "json")).json()
-    assert found["object"]["status"]["trialsSucceeded"] == 1
-    assert {"JobCreated", "JobSucceeded"} <= {event["reason"] for event in found["events"]}
-
-
-async def test_a_watch_shows_a_row_for_each_change(platform: Platform, cluster: Layout) -> None:
-    words = ["get", "experiments", "watched", "-w", "--kubeconfig", str(cluster.kubeconfig)]
-    await create(platform.client, "watched", most=1, parallel=1)
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "kfx", *words, stdout=asyncio.subprocess.PIPE
-    )
-    assert process.stdout is not None
-    assert (await process.stdout.readline()).startswith(b"NAME")
-    (name,) = await platform.running_trials("watched", 1)
-    await platform.finish(name, value="0.5")
-    async with asyncio.timeout(30):
-        async for line in process.stdout:
-            if b"Succeeded" in line:
-                break
-    process.send_signal(signal.SIGINT)
-    assert await process.wait() == 130
 
 
 async def test_what_may_not_be_read_is_said_and_the_rest_is_checked(
