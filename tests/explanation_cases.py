@@ -160,6 +160,12 @@ def unstarted(*words: Any) -> Suggestion:
     return suggestion(*words)
 
 
+def failed_pod(name: str) -> DetailedPod:
+    """A pod that is over."""
+    found = pod(name, train={"state": {"terminated": {"exitCode": 2, "reason": "Error"}}})
+    return msgspec.structs.replace(found, status=msgspec.structs.replace(found.status, phase="Failed"))
+
+
 _UNSCHEDULABLE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no cpu"}
 _ENDED = {"state": {"terminated": {"exitCode": 0, "finishedAt": OLD}}}
 _OOM = {"exitCode": 137, "reason": "OOMKilled", "finishedAt": OLD}
@@ -260,6 +266,17 @@ CASES: dict[str, Callable[[], Facts]] = {
         suggestion=suggestion("Created", "Running", requests=3, names=("e-1", "e-2", "e-3"))
     ),
     "an_empty_place": lambda: facts(experiment=document("Created", "Running", parallel=3)),
+    "all_trials_ended": lambda: facts(
+        experiment=document("Created", "Running", parallel=2, most=2),
+        trials=tuple(running(name, "Created", "Succeeded", value="1") for name in ("e-1", "e-2")),
+    ),
+    "algorithm_at_its_end": lambda: facts(
+        experiment=document("Created", "Running", parallel=2, most=9),
+        suggestion=suggestion(
+            "Created", condition("Succeeded", reason="SuggestionEndReached"), requests=3, names=("e-1", "e-2")
+        ),
+    ),
+    "suggestion_unreadable": lambda: facts(suggestion=FORBIDDEN),
     "kind_not_served": lambda: facts(kinds={JOB: False}),
     "job_refused_by_quota": lambda: one(
         job=None, trial=running("e-1", "Created"), events=(event("Trial", "e-1", "ReconcileError", _QUOTA),)
@@ -291,6 +308,10 @@ CASES: dict[str, Callable[[], Facts]] = {
     "pod_starting_for_long": lambda: one(pods=(pod(phase="Pending"),)),
     "image_not_there": lambda: one(pods=(pod(train=_PULL),)),
     "out_of_memory": lambda: one(pods=(pod(train={"state": {"terminated": _OOM}}),)),
+    "tried_again_after_a_failure": lambda: one(
+        pods=(failed_pod("e-1"), pod("e-1")),
+    ),
+    "failed_with_nothing_after": lambda: one(pods=(failed_pod("e-1"),)),
     "crash_loop": lambda: one(
         pods=(pod(train=_LOOP | {"lastState": {"terminated": {"exitCode": 1, "reason": "Error"}}}),)
     ),

@@ -58,7 +58,7 @@ def check_namespace(view: View) -> Outcome:
 def check_acceptance(view: View) -> Outcome:
     """Whether the controller has begun with it, and goes on without an error."""
     conditions = view.experiment.status.conditions
-    warning = last_warning(view.facts, *_name(view), RECONCILE_ERROR, since=view.last_change)
+    warning = last_warning(view, *_name(view), RECONCILE_ERROR, since=view.last_change)
     if warning is not None:
         return Broken(
             object=view.ref,
@@ -154,7 +154,7 @@ def check_assignments(view: View) -> Outcome:
         most = f" of at most {spec.max_trial_count}" if spec.max_trial_count is not None else ""
         return Passed(f"{given} given, {requested} asked for{most}")
     since = latest([t.metadata.creation_timestamp for t in (*view.active, *view.ended)])
-    warning = last_warning(view.facts, about.kind, about.name, RECONCILE_ERROR, since=since)
+    warning = last_warning(view, about.kind, about.name, RECONCILE_ERROR, since=since)
     if warning is not None and "unexpected trials" in warning.message and view.active:
         return Passed(
             f"{given} given; the algorithm waits for results of the {len(view.active)} active trials"
@@ -180,39 +180,43 @@ def check_trials(view: View) -> Outcome:
     """Whether every assignment has become a Trial, and no place is left empty."""
     if isinstance(view.facts.trials, Unread):
         return Unchecked(str(view.facts.trials))
-    known = {t.metadata.name for t in (*view.active, *view.ended)}
-    given = view.suggestion.status.suggestions if view.suggestion is not None else ()
-    missing = [each.name for each in given if each.name not in known]
-    empty = _empty_places(view)
-    if not missing and not empty:
+    left_undone = _find_undone(view)
+    if not left_undone:
         return Passed(f"{len(view.active)} active, {len(view.ended)} ended")
-    what = f"assignments without a Trial: {listing(missing)}"
-    if not missing:
-        what = f"{len(view.active)} trials are active, room is for {empty} more, and none is asked for"
     if not view.is_overdue:
-        return Finished(f"{what}; that changed {spell(view.quiet)} ago, so it is being worked on")
+        return Finished(f"{left_undone}; the last change was {spell(view.quiet)} ago, so it is at work")
     return Broken(
         object=view.ref,
-        problem=f"{what}; nothing has changed for {spell(view.quiet)}",
+        problem=f"{left_undone}; nothing has changed for {spell(view.quiet)}",
         remedy=see_log(view),
     )
 
 
-def _empty_places(view: View) -> int:
-    """How many more trials should be active than are."""
-    spec = view.experiment.spec
+def _find_undone(view: View) -> str:
+    """What the Experiment's controller has to do next; ``""`` for nothing, or where nobody can tell."""
+    suggestion, active = view.suggestion, len(view.active)
+    if suggestion is None:
+        return ""
+    known = {t.metadata.name for t in (*view.active, *view.ended)}
+    missing = [each.name for each in suggestion.status.suggestions if each.name not in known]
+    if missing:
+        return f"assignments without a Trial: {listing(missing)}"
+    left = _count_left(view)
+    if not active and left == 0:
+        return f"all {len(view.ended)} trials have ended, and the Experiment has not"
+    places = view.experiment.spec.parallel_trial_count or 3
+    empty = min(places - active, places if left is None else left - active)
+    if empty <= 0 or suggestion.spec.requests > suggestion.status.suggestion_count:
+        return ""
+    return f"{active} trials are active, room is for {empty} more, and none is asked for"
+
+
+def _count_left(view: View) -> int | None:
+    """How many trials are still to end, ``None`` where there is no bound."""
     if view.suggestion is not None and is_exhausted(view.suggestion):
-        return 0 if view.active else 1
-    if (
-        view.suggestion is not None
-        and view.suggestion.spec.requests > view.suggestion.status.suggestion_count
-    ):
-        return 0
-    places = spec.parallel_trial_count or 3
-    if spec.max_trial_count is not None:
-        left = spec.max_trial_count - len(view.ended)
-        places = min(places, left) if left > 0 else 0 if view.active else 1
-    return max(0, places - len(view.active))
+        return len(view.active)
+    most = view.experiment.spec.max_trial_count
+    return None if most is None else max(0, most - len(view.ended))
 
 
 def spell_oldest(view: View) -> str:

@@ -82,7 +82,7 @@ def check_job(view: View, trial: Trial) -> Outcome | None:
 
 def _explain_no_job(view: View, trial: Trial, kind: str) -> Broken | None:
     about = Ref("Trial", *trial.key)
-    warning = last_warning(view.facts, "Trial", trial.metadata.name, ("ReconcileError",))
+    warning = last_warning(view, "Trial", trial.metadata.name, ("ReconcileError",))
     if warning is not None:
         otherwise = f"mend what that says, it is tried again; {see_log(view)}"
         return Broken(
@@ -163,8 +163,8 @@ def check_pod(view: View, trial: Trial) -> Outcome | None:
         return None
     _, kind = kind_of(trial)
     about = Ref(kind, *trial.key)
-    refused = last_warning(view.facts, "Trial", trial.metadata.name, ("PodRefused",))
-    warning = last_warning(view.facts, kind, trial.metadata.name) or refused
+    refused = last_warning(view, "Trial", trial.metadata.name, ("PodRefused",))
+    warning = last_warning(view, kind, trial.metadata.name) or refused
     describe = f"kubectl -n {about.namespace} describe {kind.lower()} {about.name}"
     if warning is not None:
         otherwise = f"mend what that says; {describe} shows more"
@@ -219,7 +219,7 @@ def _check_pending(view: View, pod: DetailedPod) -> Broken | None:
     about = Ref("Pod", *pod.key)
     age = seconds_since(pod.metadata.creation_timestamp, view.facts.now) or 0.0
     describe = f"kubectl -n {about.namespace} describe pod {about.name}"
-    warning = last_warning(view.facts, "Pod", about.name, _START_TROUBLE)
+    warning = last_warning(view, "Pod", about.name, _START_TROUBLE)
     if warning is not None and age > PATIENCE:
         return Broken(
             object=about,
@@ -252,11 +252,19 @@ def check_training(view: View, trial: Trial) -> Outcome | None:
         )
     if state is None or state.phase is not Phase.RUNNING:
         return None
-    for pod in pods_of(view, trial):
-        for container in pod.status.container_statuses:
+    for pod in _latest_pods(view, trial):
+        for container in (*pod.status.init_container_statuses, *pod.status.container_statuses):
             if broken := _check_container(pod, container):
                 return broken
     return None
+
+
+def _latest_pods(view: View, trial: Trial) -> Sequence[DetailedPod]:
+    """Of a batch Job's pods those that count: a failed one is over once another has taken its place."""
+    pods = pods_of(view, trial)
+    if kind_of(trial) != ("batch/v1", "Job"):
+        return pods
+    return [p for p in pods if p.status.phase in {"Pending", "Running"}] or pods
 
 
 def _say(state: JobState) -> str:

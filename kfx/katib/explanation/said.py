@@ -5,7 +5,7 @@ from datetime import datetime
 
 from kfx.apis.workload import Event
 from kfx.katib.ages import seconds_since, spell
-from kfx.katib.explanation.facts import Facts
+from kfx.katib.explanation.view import View
 from kfx.katib.names import LABEL_INJECTION
 
 PREFIX = "Failed to reconcile: "
@@ -15,19 +15,15 @@ _TO_THE_SECOND = len("2006-01-02T15:04:05")
 
 
 def last_warning(
-    facts: Facts, kind: str, name: str, reasons: Collection[str] = (), *, since: str = ""
+    view: View, kind: str, name: str, reasons: Collection[str] = (), *, since: str = ""
 ) -> Event | None:
     """The newest Warning about an object, of some reasons or of any, not before ``since``."""
-    if not isinstance(facts.events, tuple):
-        return None
     found = [
         event
-        for event in facts.events
-        if (event.involved_object.kind, event.involved_object.name) == (kind, name)
-        and event.type == "Warning"
-        and (not reasons or event.reason in reasons)
+        for event in view.warnings.get((kind, name), ())
+        if (not reasons or event.reason in reasons)
         and event.last_seen[:_TO_THE_SECOND] >= since[:_TO_THE_SECOND]
-        and is_recent(event, facts.now)
+        and is_recent(event, view.facts.now)
     ]
     return max(found, key=lambda event: event.last_seen, default=None)
 

@@ -1,11 +1,12 @@
 """The facts about one Experiment, decoded and sorted."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kfx.apis.experiment import Experiment
 from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
+from kfx.apis.workload import Event
 from kfx.katib import conditions as c
 from kfx.katib.ages import change_times, latest, seconds_since
 from kfx.katib.explanation.facts import Facts
@@ -19,8 +20,8 @@ PATIENCE = 15.0  # seconds that a controller may take for its next step
 class View:
     """``active`` trials hold a place, ``ended`` ones do not; both oldest first.
 
-    ``quiet``: seconds since anything of the Experiment, its Suggestion or its Trials was written that bears
-    a time.
+    ``warnings`` by kind and name of what they are about. ``quiet``: seconds since anything of the
+    Experiment, its Suggestion or its Trials was written that bears a time.
     """
 
     facts: Facts
@@ -28,6 +29,7 @@ class View:
     suggestion: Suggestion | None
     active: Sequence[Trial]
     ended: Sequence[Trial]
+    warnings: Mapping[tuple[str, str], Sequence[Event]]
     last_change: str
     quiet: float
 
@@ -73,9 +75,18 @@ def look_at(facts: Facts, experiment: Experiment) -> View:
         suggestion=suggestion,
         active=active,
         ended=ended,
+        warnings=_sort(facts.events if isinstance(facts.events, tuple) else ()),
         last_change=changed,
         quiet=seconds_since(changed, facts.now) or 0.0,
     )
+
+
+def _sort(events: Iterable[Event]) -> Mapping[tuple[str, str], Sequence[Event]]:
+    found: dict[tuple[str, str], list[Event]] = {}
+    for event in events:
+        if event.type == "Warning":
+            found.setdefault((event.involved_object.kind, event.involved_object.name), []).append(event)
+    return found
 
 
 def _times(obj: Experiment | Suggestion | Trial) -> list[str | None]:
