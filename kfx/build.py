@@ -31,7 +31,6 @@ from kfx.controllers.trial import TrialReconciler
 from kfx.katib.compaction import compact
 from kfx.katib.injection import InjectionSettings
 from kfx.katib.katib_config import CONFIG_MAP, KatibConfigError, RuntimeConfig
-from kfx.katib.names import CERTIFICATE_SECRET, SERVICE, WEBHOOK_CONFIGURATION
 from kfx.katib.validation import ValidationContext
 from kfx.kube.client import Client
 from kfx.kube.credentials import Credentials, CredentialsError, load_credentials
@@ -75,6 +74,9 @@ if TYPE_CHECKING:
 AGENT = f"kfx/{__version__}"
 GRACE_PERIOD = 20.0  # seconds after --shutdown-delay for work in hand; the rest then closes within 10 s
 WATCH_SILENCE = 180.0  # seconds; bookmarks come every minute, and an idle watch is cut after 70 s
+SERVICE = "katib-controller"
+WEBHOOK_CONFIGURATION = "katib.kubeflow.org"
+CERTIFICATE_SECRET = "katib-webhook-cert"  # noqa: S105 — a name
 FORESEEN = (CredentialsError, StoreError, ListenError, InvalidAddress, CertificateError)
 """What keeps kfx from running until a person mends it; the text names the flag or file and the remedy."""
 EXPERIMENT, SUGGESTION, TRIAL = "experiment-controller", "suggestion-controller", "trial-controller"

@@ -117,8 +117,8 @@ def decode_all(kind: Kind, raws: Iterable[bytes]) -> list[Found]:
 def _decode(kind: Kind, decode: Any, raw: bytes) -> Found:
     try:
         found: Found = decode(raw)
-    except Undecodable as failed:
-        head = failed.head
+    except Undecodable:
+        head = read_head(raw)
         return kind(metadata=ObjectMeta(name=head.name, namespace=head.namespace))
     return found
 

@@ -7,9 +7,9 @@ from kfx.apis.workload import Deployment, DetailedPod
 from kfx.katib.ages import seconds_since, spell, spell_age
 from kfx.katib.explanation.facts import Facts, HookSeen, LeaseSeen, Unread
 from kfx.katib.explanation.finding import Broken, Outcome, Passed, Ref, Unchecked
-from kfx.katib.explanation.said import listing
+from kfx.katib.explanation.said import listing, quote_scheduler, unplaced
 from kfx.katib.names import SERVICE, WEBHOOK_CONFIGURATION
-from kfx.katib.pod_trouble import find_trouble, find_unschedulable
+from kfx.katib.pod_trouble import find_trouble
 
 KINDS = ("Experiment", "Suggestion", "Trial")
 POD_HOOK = "mutator.pod.katib.kubeflow.org"
@@ -144,7 +144,8 @@ def describe_pods(pods: Iterable[DetailedPod]) -> str:
     found = tuple(pods)
     trouble = find_trouble(found)
     if trouble is None:
-        return find_unschedulable(found)
+        waiting = unplaced(found)
+        return quote_scheduler(waiting) if waiting is not None else ""
     return f"{trouble.reason}: {trouble.message.rpartition('; ')[0]}"  # its remedy is for trials
 
 

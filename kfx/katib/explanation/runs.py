@@ -12,12 +12,12 @@ from kfx.katib.ages import seconds_since, spell
 from kfx.katib.explanation.facts import Unread
 from kfx.katib.explanation.finding import Broken, Outcome, Passed, Ref, Unchecked
 from kfx.katib.explanation.progress import see_log
-from kfx.katib.explanation.said import heal, label_command, last_warning, quote
+from kfx.katib.explanation.said import heal, label_command, last_warning, quote, quote_scheduler, unplaced
 from kfx.katib.explanation.view import View
 from kfx.katib.gjson_path import ExpressionError
 from kfx.katib.job_state import JobState, Phase, StateUnreadable, evaluate
 from kfx.katib.metrics_remedy import explain_missing_metrics
-from kfx.katib.pod_trouble import find_trouble, find_unschedulable
+from kfx.katib.pod_trouble import find_trouble
 from kfx.katib.sidecar import InjectionError, collector_name
 from kfx.katib.trial import PUSH
 
@@ -195,12 +195,10 @@ def check_start(view: View, trial: Trial) -> Outcome | None:
         return unchecked
     pods = pods_of(view, trial)
     waiting = [pod for pod in pods if pod.status.phase in {"", "Pending"}]
-    unplaced = find_unschedulable(waiting)
-    if unplaced:
-        about = next(p for p in waiting if find_unschedulable([p]))
+    if about := unplaced(waiting):
         return Broken(
             object=Ref("Pod", *about.key),
-            problem=unplaced,
+            problem=quote_scheduler(about),
             remedy="make room or add nodes, or lower what the trial template requests (resources, "
             "nodeSelector, tolerations), or the Experiment's spec.parallelTrialCount",
         )

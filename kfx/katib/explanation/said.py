@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable
 from datetime import datetime
 
+from kfx.apis.core import Pod
 from kfx.apis.workload import Event
 from kfx.katib.ages import seconds_since, spell
 from kfx.katib.explanation.view import View
@@ -39,6 +40,21 @@ def quote(event: Event, now: datetime) -> str:
     age = spell(seconds_since(event.last_seen, now))
     times = f"{event.times} times, last {age} ago" if event.times > 1 else f"{age} ago"
     return f"{event.reason} ({times}): {event.message.removeprefix(PREFIX).strip()}"
+
+
+def unplaced(pods: Iterable[Pod]) -> Pod | None:
+    """The first of some pods that the scheduler has found no node for."""
+    return next((pod for pod in pods if _scheduling(pod)), None)
+
+
+def quote_scheduler(pod: Pod) -> str:
+    """What the scheduler says of a pod without a node."""
+    return f"pod {pod.metadata.name} has no node: {_scheduling(pod)}"
+
+
+def _scheduling(pod: Pod) -> str:
+    said = (c for c in pod.status.conditions if (c.type, c.reason) == ("PodScheduled", "Unschedulable"))
+    return next((condition.message or "it is unschedulable" for condition in said), "")
 
 
 def heal(message: str, namespace: str, otherwise: str, *, pods: bool = False) -> str:

@@ -11,7 +11,7 @@ from kfx.katib import conditions as c
 from kfx.katib.ages import change_times, latest, seconds_since
 from kfx.katib.explanation.facts import Facts
 from kfx.katib.explanation.finding import Ref
-from kfx.katib.summary import PENDING, by_age, state_of
+from kfx.katib.summary import PENDING, state_of
 
 PATIENCE = 15.0  # seconds that a controller may take for its next step
 
@@ -56,7 +56,7 @@ class View:
 
 def look_at(facts: Facts, experiment: Experiment) -> View:
     """The view of ``experiment``."""
-    trials = by_age(facts.trials) if isinstance(facts.trials, tuple) else []
+    trials = sorted(facts.trials if isinstance(facts.trials, tuple) else (), key=_age)
     active: list[Trial] = []
     ended: list[Trial] = []
     for trial in trials:
@@ -79,6 +79,10 @@ def look_at(facts: Facts, experiment: Experiment) -> View:
         last_change=changed,
         quiet=seconds_since(changed, facts.now) or 0.0,
     )
+
+
+def _age(trial: Trial) -> tuple[str, str]:
+    return trial.metadata.creation_timestamp or "", trial.metadata.name
 
 
 def _sort(events: Iterable[Event]) -> Mapping[tuple[str, str], Sequence[Event]]:

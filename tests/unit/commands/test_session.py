@@ -3,7 +3,7 @@ import pytest
 from kfx.apis.experiment import Experiment
 from kfx.commands.session import Session, attempt, present
 from kfx.katib.explanation import Unread
-from kfx.kube.decode import ObjectHead, Undecodable
+from kfx.kube.decode import Undecodable, decoder_for
 from kfx.kube.errors import Forbidden, NotFound, ServerError, TransportError
 
 
@@ -28,8 +28,11 @@ async def test_what_cannot_be_read_is_said_and_is_no_failure(outcome: Exception,
 
 
 async def test_an_object_that_cannot_be_decoded_is_said_too() -> None:
-    found = await attempt("trials", read(Undecodable(Experiment.resource, ObjectHead("e", "ns"), "bad")))
-    assert found == Unread("trials", "Experiment ns/e cannot be read: bad")
+    with pytest.raises(Undecodable) as failed:
+        decoder_for(Experiment)(b'{"metadata":{"name":"e","namespace":"ns"},"spec":1}')
+    found = await attempt("trials", read(failed.value))
+    assert found == Unread("trials", str(failed.value))
+    assert "Experiment ns/e cannot be read" in str(found)
 
 
 async def test_what_is_not_there_is_none_and_may_be_given_a_value() -> None:
