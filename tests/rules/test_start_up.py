@@ -31,7 +31,7 @@ def test_help_loads_no_client_server_or_database() -> None:
 def test_help_of_a_question_to_a_cluster_loads_no_client_and_no_wire_type(command: str) -> None:
     loaded = _modules_after(f"from kfx.cli import main; main(['{command}', '-h'])")
     assert "kfx.commands.arguments" in loaded
-    assert loaded.isdisjoint({*_HEAVY, "yaml", "kfx.kube.client", "kfx.apis.common", "kfx.commands.run"})
+    assert loaded.isdisjoint({*_HEAVY, "kfx.kube.client", "kfx.apis.common", "kfx.commands.run"})
 
 
 @pytest.mark.parametrize("command", ["get", "describe", "explain"])
