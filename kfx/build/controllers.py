@@ -10,6 +10,7 @@ from kfx.apis.core import Pod
 from kfx.apis.experiment import Experiment
 from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
+from kfx.build.parts import Parts, utc_now
 from kfx.controllers import indexes
 from kfx.controllers.event_reader import EventReader
 from kfx.controllers.experiment import ExperimentReconciler
@@ -29,8 +30,6 @@ from kfx.runtime.handler import EnqueueRequestForObject, EnqueueRequestForOwner,
 from kfx.runtime.ratelimit import RateLimiter
 from kfx.runtime.reconcile import Reconciler, Request
 from kfx.runtime.store import Lister
-
-from kfx.build.parts import Parts, utc_now
 
 EXPERIMENT, SUGGESTION, TRIAL = "experiment-controller", "suggestion-controller", "trial-controller"
 
