@@ -1,4 +1,4 @@
-"""Which kinds no trial may run, whatever the flags say: kfx would make them with rights that its users lack."""
+"""Which kinds no trial may run, whatever the flags say: kfx has rights to make them that its users lack."""
 
 _GROUPS = (
     "rbac.authorization.k8s.io",
