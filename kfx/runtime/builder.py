@@ -90,7 +90,7 @@ class Operator:
         return "; ".join(self.cache.unsynced()) or None
 
     def alive(self) -> str | None:
-        """For liveness: that something has blocked the event loop, or that its lease ran out, for too long."""
+        """For liveness: that something has blocked the event loop, or its lease ran out, for too long."""
         return self._loop_lag.check() or self.elector.alive()
 
     def debug_server(self, addr: str) -> DebugServer:
