@@ -80,6 +80,32 @@ def test_a_wrong_command_line_is_status_2_with_reason_and_usage(
     assert usage.startswith("Usage: kfx")
 
 
+def test_an_unknown_flag_shows_all_flags_and_is_named_again_below_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """W 1.1: usage on standard error, status 2."""
+    assert main(["--webhookport=1"]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == said[-1] == "flag provided but not defined: -webhookport; did you mean --webhook-port?"
+    assert any(line.startswith("  --katib-config") for line in said)
+
+
+def test_a_wrong_value_is_not_buried_under_all_flags(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--webhook-port=0"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        'invalid value "0" for flag --webhook-port: expected a port from 1 to 65535',
+        "Usage: kfx [flags]; kfx --help explains them",
+    ]
+
+
+def test_an_unknown_flag_in_the_variable_is_told_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KFX_FLAGS", "--zzz")
+    assert main([]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == "flag provided but not defined: -zzz (in KFX_FLAGS)"
+
+
 def test_a_variable_with_unbalanced_quotes_is_status_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
