@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from textwrap import wrap
 from typing import Any
 
 _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
@@ -198,9 +199,19 @@ def usage(program: str, flags: Sequence[Flag], *, commands: Mapping[str, str] | 
     lines.append("Flags (one or two dashes; --flag=value or --flag value):")
     for flag in flags:
         lines.append(f"  --{flag.name} {flag.type}")
-        shown = "" if flag.default in ("", (), None) else f" (default {show_value(flag.default)})"
-        lines.append(f"        {flag.help}{shown}")
+        shown = "" if flag.default in ("", (), None) else f" (default\0{show_value(flag.default)})"
+        lines += _wrapped(flag.help + shown)
     return "\n".join(lines) + "\n"
+
+
+def _wrapped(text: str) -> list[str]:
+    """Lines for a terminal; a zero byte is a blank that must not become the end of one."""
+    indent = " " * 8
+    found = wrap(
+        text, 96, initial_indent=indent, subsequent_indent=indent,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+    return [line.replace("\0", " ") for line in found]
 
 
 def show_value(value: Any) -> str:
