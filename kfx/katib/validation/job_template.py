@@ -50,6 +50,8 @@ def _check_kind(api_version: str, kind: str, context: ValidationContext, finding
     known = ", ".join(context.trial_resources)
     text = f"no trial may run kind {name}; use one of {known}"
     remedy = f"{text}, or start kfx with --trial-resources {name}"
+    if near := [other for other in context.trial_resources if other.lower() == name.lower()]:
+        remedy = f"no trial may run kind {name}; write {near[0].partition('.')[0]}, in these letters"
     if denied:
         findings.errors.append(invalid(_PATH, name, text))
     elif context.strict_kinds:
