@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from kfx import __version__
 from kfx.config import FLAGS, Config, load_config
-from kfx.flags import FlagError, HelpRequested, usage
+from kfx.flags import FlagError, HelpRequested, complain, usage
 
 COMMANDS = {
     "metrics-collector": "read a training container's metrics and report them",
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(usage("kfx", FLAGS, commands=COMMANDS))
         return 0
     except FlagError as error:
-        sys.stderr.write(f"{error}\n{usage('kfx', FLAGS, commands=COMMANDS)}")
+        sys.stderr.write(complain("kfx", error, usage("kfx", FLAGS, commands=COMMANDS)))
         return 2
     return _run(config)
 

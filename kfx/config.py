@@ -240,7 +240,7 @@ def _inherited(text: str) -> dict[str, Any]:
     except ValueError as error:
         raise FlagError(f'invalid value "{text}" for variable KFX_FLAGS: {error}') from None
     except FlagError as error:
-        raise FlagError(f"{error} (in KFX_FLAGS)") from None
+        raise type(error)(f"{error} (in KFX_FLAGS)") from None
     except HelpRequested:
         raise FlagError("KFX_FLAGS holds -h, which belongs on the command line") from None
 

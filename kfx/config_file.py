@@ -83,10 +83,11 @@ def _init_of(document: Any, flags: Mapping[str, Flag]) -> InitConfig:
     init = _mapping(whole.get("init"), "init")
     controller = _mapping(init.get("controller"), "init.controller")
     generator = _mapping(init.get("certGenerator"), "init.certGenerator")
-    runtime = whole.get("runtime")
+    runtime = _mapping(whole.get("runtime"), "runtime")
+    _check_lists(runtime)
     unknown = (
         *_unknown("", whole, ("apiVersion", "kind", "metadata", "init", "runtime")),
-        *_unknown("runtime.", runtime if isinstance(runtime, dict) else {}, _RUNTIME),
+        *_unknown("runtime.", runtime, _RUNTIME),
         *_unknown("init.", init, ("controller", "certGenerator")),
         *_unknown("init.controller.", controller, _CONTROLLER),
         *_unknown("init.certGenerator.", generator, _CERT_GENERATOR),
@@ -102,6 +103,19 @@ def _mapping(value: Any, place: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"{place} is not a mapping: write key: value lines")
     return value
+
+
+def _check_lists(runtime: Mapping[str, Any]) -> None:
+    """Katib reads the whole file, and ends at what is no such list. Here only the ConfigMap's is used."""
+    for key in _RUNTIME:
+        for index, entry in enumerate(_entries(runtime.get(key), f"runtime.{key}")):
+            _mapping(entry, f"runtime.{key}[{index}]")
+
+
+def _entries(value: Any, place: str) -> Iterable[Any]:
+    if value is not None and not isinstance(value, list):
+        raise ValueError(f"{place} is not a list: write - key: value lines")
+    return value or ()
 
 
 def _unknown(place: str, found: Mapping[str, Any], known: Iterable[str]) -> Iterator[str]:

@@ -7,6 +7,8 @@ One or two dashes, ``-name=value`` or ``-name value``; a boolean takes its value
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
+from textwrap import wrap
 from typing import Any
 
 _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
@@ -21,6 +23,10 @@ DNS_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-
 
 class FlagError(Exception):
     """The command line cannot be understood; the text says which flag and why."""
+
+
+class UnknownFlag(FlagError):
+    """There is no such flag."""
 
 
 class HelpRequested(Exception):
@@ -148,7 +154,15 @@ def _look_up(name: str, known: Mapping[str, Flag]) -> Flag:
         return known[name]
     if name in {"h", "help"}:
         raise HelpRequested
-    raise FlagError(f"flag provided but not defined: -{name}")
+    near = [each for each in known if _plain(each) == _plain(name)]
+    near = near or get_close_matches(name, known, n=1)
+    raise UnknownFlag(
+        f"flag provided but not defined: -{name}" + (f"; did you mean --{near[0]}?" if near else "")
+    )
+
+
+def _plain(name: str) -> str:
+    return name.replace("-", "").replace("_", "").lower()
 
 
 def _take_value(flag: Flag, rest: list[str]) -> str:
@@ -167,6 +181,16 @@ def parse_value(flag: Flag, text: str) -> Any:
         raise FlagError(f'invalid value "{text}" for flag --{flag.name}: {error}') from None
 
 
+def complain(program: str, error: FlagError, text: str) -> str:
+    """What is said of a wrong command line: all flags (``text``) only where one is looked for in vain.
+
+    The reason comes first, and after a long text once more, where it is seen.
+    """
+    if isinstance(error, UnknownFlag):
+        return f"{error}\n{text}\n{error}\n"
+    return f"{error}\nUsage: {program} [flags]; {program} --help explains them\n"
+
+
 def usage(program: str, flags: Sequence[Flag], *, commands: Mapping[str, str] | None = None) -> str:
     """The text of ``-h``: every flag with its type, meaning and default."""
     lines = [f"Usage: {program} [flags]"]
@@ -175,9 +199,19 @@ def usage(program: str, flags: Sequence[Flag], *, commands: Mapping[str, str] | 
     lines.append("Flags (one or two dashes; --flag=value or --flag value):")
     for flag in flags:
         lines.append(f"  --{flag.name} {flag.type}")
-        shown = "" if flag.default in ("", (), None) else f" (default {show_value(flag.default)})"
-        lines.append(f"        {flag.help}{shown}")
+        shown = "" if flag.default in ("", (), None) else f" (default\0{show_value(flag.default)})"
+        lines += _wrapped(flag.help + shown)
     return "\n".join(lines) + "\n"
+
+
+def _wrapped(text: str) -> list[str]:
+    """Lines for a terminal; a zero byte is a blank that must not become the end of one."""
+    indent = " " * 8
+    found = wrap(
+        text, 96, initial_indent=indent, subsequent_indent=indent,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+    return [line.replace("\0", " ") for line in found]
 
 
 def show_value(value: Any) -> str:

@@ -53,7 +53,7 @@ def build_servers(parts: Parts, controllers: Sequence[Controller]) -> Sequence[S
     }
     if isinstance(certificates, SelfSigned):
         checks["certificates"] = certificates.ready
-    liveness = {"healthz": ping, "loop": parts.loop_lag.check}
+    liveness = {"healthz": ping, "loop": parts.loop_lag.check, "leader-election": parts.elector.alive}
     queues = {each.name: each.queue.state for each in controllers}
     db_manager = DBManager(parts.store, namespaces_of=partial(_namespaces_of, parts))
     return (

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from kfx.apis.trial import Trial
+from kfx.katib.job_kinds import is_denied
 from kfx.katib.job_state import JobState, Phase
 from kfx.kube.model import Unstructured
 from kfx.kube.resource import Resource, guess_resource
@@ -20,9 +21,10 @@ class JobLister:
         self._resources = {(r.api_version, r.kind): r for r in listers}
 
     def resource_of(self, trial: Trial) -> Resource | None:
-        """The kind of the trial's job; ``None`` where that kind is not followed."""
+        """The kind of the trial's job; ``None`` where that kind is not followed, or never run."""
         head = _read_head(trial)
-        return self._resources.get((head.api_version, head.kind))
+        found = self._resources.get((head.api_version, head.kind))
+        return None if found is None or is_denied(found.group, found.kind) else found
 
     def get(self, resource: Resource, trial: Trial) -> Unstructured | None:
         """The object of the trial's name, whoever owns it."""
@@ -37,10 +39,12 @@ def not_followed(trial: Trial) -> JobState:
             Phase.FAILED, "InvalidRunSpec", "runSpec has no apiVersion and kind; correct the template"
         )
     group, _, version = head.api_version.rpartition("/")
-    name = f"{head.kind}.{version}.{group}".rstrip(".")
-    message = (
-        f"jobs of kind {head.kind} ({head.api_version}) are not followed; add {name} to --trial-resources"
-    )
+    what = f"kind {head.kind} ({head.api_version})"
+    if is_denied(group, head.kind):
+        message = f"no trial may run {what}; run a job in its place"
+    else:
+        name = f"{head.kind}.{version}.{group}"
+        message = f"jobs of {what} are not followed; add {name} to --trial-resources"
     return JobState(Phase.FAILED, "KindNotFollowed", message)
 
 

@@ -49,7 +49,7 @@ class PodObserver:
 
     def _look(self, seen: TrialSeen) -> TrialSeen:
         request = Request(*seen.trial.key)
-        pods = self._pods.by_index(BY_TRIAL, str(request))
+        pods = [pod for pod in self._pods.by_index(BY_TRIAL, str(request)) if _may_belong(pod, seen)]
         trouble = find_trouble(pods)
         if trouble is not None:
             return self._fail_in_time(seen, request, trouble)
@@ -83,3 +83,13 @@ class PodObserver:
         )
         remedy = f"{where} says why it makes none; if it has pods, label their namespace {NAMESPACE_LABEL}"
         return HoldUp("PodMissing", lead, remedy, about=seen.job.uid if seen.job is not None else "")
+
+
+def _may_belong(pod: Pod, seen: TrialSeen) -> bool:
+    """Anybody may write the label. Between the pod and the job there may be owners of kinds not followed."""
+    owner, resource = pod.metadata.controller, seen.resource
+    if owner is None or resource is None or seen.job is None:
+        return False
+    if (owner.api_version, owner.kind) == (resource.api_version, resource.kind):
+        return owner.uid == seen.job.uid
+    return owner.kind != seen.trial.resource.kind or owner.uid == seen.trial.metadata.uid

@@ -73,18 +73,17 @@ def compose_volume_claim(suggestion: Suggestion, spec: Mapping[str, Any]) -> dic
 
 
 def compose_job(trial: Trial) -> dict[str, Any]:
-    """The job of ``trial``: its ``runSpec``, named, placed and owned as the trial's."""
+    """The job of ``trial``: its ``runSpec``, named, placed and owned as the trial's.
+
+    Of the metadata only labels and annotations are taken over: a Trial need not come from an Experiment.
+    """
     job = trial.spec.run_document()
-    metadata = dict(job.get("metadata") or {})
-    metadata.pop("generateName", None)
-    return job | {
-        "metadata": metadata
-        | {
-            "name": trial.metadata.name,
-            "namespace": trial.metadata.namespace,
-            "ownerReferences": [controller_reference(trial)],
-        }
-    }
+    written = job.get("metadata")
+    metadata = _metadata(trial.metadata.name, trial, None)
+    for key in ("labels", "annotations"):
+        if isinstance(written, Mapping) and written.get(key):
+            metadata[key] = written[key]
+    return job | {"metadata": metadata}
 
 
 def _from_template(template: TrialTemplate) -> dict[str, Any]:

@@ -192,7 +192,7 @@ def _read(file: Path) -> Mapping[str, Any]:
         return {}
     except OSError as failed:
         raise CredentialsError(
-            f"{file}: cannot be read: {failed.strerror}; correct its permissions"
+            f"{file}: cannot be read: {failed.strerror}; name a file, and let this user read it"
         ) from None
     try:
         document = yaml.safe_load(text) or {}

@@ -1,8 +1,14 @@
 """Which kind lives under which URL."""
 
+import re
 from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import quote, unquote
+
+# Kinds and groups come from owner references too, which anybody may write: no path may be made of them.
+_GROUP = re.compile(r"(?:[a-z0-9][-a-z0-9.]*)?")
+_VERSION = re.compile(r"[a-z0-9]+")
+_KIND = re.compile(r"[A-Za-z][-A-Za-z0-9]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +79,11 @@ def target_of(path: str) -> Target:
 def guess_resource(api_version: str, kind: str) -> Resource:
     """The resource of a kind named in an owner reference, its plural by the rules of English.
 
-    Namespaced, as owners of namespaced objects nearly always are. Raises :class:`ValueError` for an
-    ``apiVersion`` of more than two parts. (apimachinery ``meta.UnsafeGuessKindToResource``.)
+    Namespaced, as owners of namespaced objects nearly always are. Raises :class:`ValueError` for what cannot
+    be an ``apiVersion`` of at most two parts and a kind. (apimachinery ``meta.UnsafeGuessKindToResource``.)
     """
     group, _, version = api_version.rpartition("/")
-    if not version or not kind or "/" in group:
+    if not (_GROUP.fullmatch(group) and _VERSION.fullmatch(version) and _KIND.fullmatch(kind)):
         raise ValueError(f"{api_version!r} {kind!r} names no kind; expected group/version and a kind")
     singular = kind.lower()
     if singular.endswith("endpoints"):

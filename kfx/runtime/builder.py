@@ -90,8 +90,8 @@ class Operator:
         return "; ".join(self.cache.unsynced()) or None
 
     def alive(self) -> str | None:
-        """For liveness: for how long something has blocked the event loop, if that was too long."""
-        return self._loop_lag.check()
+        """For liveness: that something has blocked the event loop, or its lease ran out, for too long."""
+        return self._loop_lag.check() or self.elector.alive()
 
     def debug_server(self, addr: str) -> DebugServer:
         """What queues, caches, tasks and memory are at; ``addr``, its host a loopback one, or ``0`` for none.

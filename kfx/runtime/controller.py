@@ -69,7 +69,7 @@ class Controller:
             try:
                 yield
             finally:
-                self.queue.shut_down()  # leaving the group waits for work in hand
+                self.queue.shut_down(drop=True)  # leaving the group waits for work in hand
 
     async def _work(self) -> None:
         while True:

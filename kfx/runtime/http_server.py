@@ -130,6 +130,8 @@ class Connection(web.RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
+        # else aiohttp would name the versions of Python and of itself
+        resp.headers.setdefault("Server", "kfx")
         try:
             return await super().finish_response(request, resp, start_time)
         finally:

@@ -27,6 +27,7 @@ log = get_logger(__name__)
 
 JITTER = 1.2  # tries while waiting come every retry_period · [1, 1 + JITTER)
 LONGEST_DURATION = 3600  # seconds of a foreign lease that are believed
+TOLERANCE = 20.0  # seconds past the lease's end; kube-controller-manager's
 MOST_TRANSITIONS = 2**31 - 1  # the field is an int32
 REFUSED = (ApiError, TransportError, TimeoutError)
 
@@ -146,6 +147,13 @@ class LeaderElector:
         if not self._leading:
             raise LeadershipLost(f"{self._identity} does not hold lease {self._lock.name}")
         raise WriteHeld(f"{self._identity} has not renewed lease {self._lock.name} in time")
+
+    def alive(self) -> str | None:
+        """For liveness: whether this process believes to lead by a lease that has long run out."""
+        age = self._clock() - self._seen_at
+        if not self._leading or age <= self._lease_duration + TOLERANCE:
+            return None
+        return f"lease {self._lock.name} was last renewed {age:.0f} s ago, and leading has not ended"
 
     async def acquire(self, stop: asyncio.Event) -> bool:
         """Wait for leadership. ``False`` if ``stop`` came first."""
@@ -301,6 +309,10 @@ class AlwaysLeader:
 
     def check(self) -> None:
         """Lets every write through."""
+
+    def alive(self) -> str | None:
+        """Nothing can run out."""
+        return None
 
     async def acquire(self, stop: asyncio.Event) -> bool:
         """``False`` if ``stop`` is set already."""

@@ -82,6 +82,7 @@ class WorkQueue(Generic[T]):
         self._getters: deque[asyncio.Future[None]] = deque()
         self._turns_before_aged = AGED_SHARE - 1
         self._closed = False
+        self._idle = asyncio.Event()  # set where a drain need not wait
         self._metrics = metrics or RuntimeMetrics().queue(name)
         self._adds = self._metrics.adds
         self._show(self._metrics)
@@ -149,7 +150,10 @@ class WorkQueue(Generic[T]):
         return self._limiter.failures(item)
 
     async def get(self) -> T:
-        """Wait for a key and hold it until :meth:`done`. Raises QueueShutDown after :meth:`shut_down`."""
+        """Wait for a key and hold it until :meth:`done`.
+
+        Raises QueueShutDown after :meth:`shut_down`, once nothing is queued.
+        """
         while not len(self):
             if self._closed:
                 raise QueueShutDown(self.name)
@@ -168,20 +172,34 @@ class WorkQueue(Generic[T]):
         if started is not None:
             self._metrics.worked.observe(self._clock() - started)
         priority = self._again.pop(item, None)
-        if priority is not None and not self._closed:
+        if priority is not None:
             self._make_ready(item, priority)
+        if not self._held:
+            self._idle.set()
 
-    def shut_down(self) -> None:
-        """Refuse new keys and drop waiting ones: the next list brings them back. Keys in hand stay there."""
+    def shut_down(self, *, drop: bool = False) -> None:
+        """Refuse new keys and forget delayed ones; what is queued is still given out, unless ``drop`` is set.
+
+        Ends a :meth:`shut_down_with_drain` that waits.
+        """
         self._closed = True
         for waiting in self._delayed.values():
             waiting.timer.cancel()
         self._delayed.clear()
-        self._again.clear()
-        for level in self._ready.values():
-            level.clear()
+        if drop:
+            self._again.clear()
+            for level in self._ready.values():
+                level.clear()
         while self._getters:
             self._wake_one()
+        self._idle.set()
+
+    async def shut_down_with_drain(self) -> None:
+        """As :meth:`shut_down`, then wait until no key is in hand; for ever, if one is never given back."""
+        self.shut_down()
+        if self._held:
+            self._idle.clear()
+            await self._idle.wait()
 
     def _take(self) -> T:
         now = self._clock()

@@ -16,6 +16,7 @@ MAX_DEPTH = 8
 MAX_READS = 32
 MEMORY_SECONDS = 10.0
 REMEMBERED = 1024
+NO_NAMES = ("", ".", "..")  # in a URL they would mean the collection, or what is above it
 
 Reference = Mapping[str, Any]
 
@@ -76,7 +77,7 @@ class OwnerWalk:
         """The owner's own owners; none where it is gone, was replaced, or is none of our business."""
         name, uid = str(owner.get("name") or ""), str(owner.get("uid") or "")
         key = (str(owner.get("apiVersion") or ""), str(owner.get("kind") or ""))
-        if not name or not uid:
+        if not uid or name in NO_NAMES:
             return ()
         followed = self._by_kind.get(key)
         if followed is not None:

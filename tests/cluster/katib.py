@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from kfx.apis.common import MetricLog
+from kfx.apis.core import Pod
 from kfx.apis.trial import Trial
 from kfx.build import Parts, build_manager, utc_now
 from kfx.config import Config, load_config
+from kfx.katib.names import LABEL_TRIAL
 from kfx.kube.client import Client
 from kfx.kube.credentials import Credentials
 from kfx.kube.transport import Transport
@@ -83,6 +85,15 @@ class Platform:
 
         names: list[str] = await self.until(enough)
         return names
+
+    async def make_pod(self, job: str) -> dict[str, Any]:
+        """A pod as the job controller and the pod webhook would have left it."""
+        uid = (await self.read(JOBS, job))["metadata"]["uid"]
+        owner = {"apiVersion": "batch/v1", "kind": "Job", "name": job, "uid": uid, "controller": True}
+        metadata = {"name": job, "labels": {LABEL_TRIAL: job}, "ownerReferences": [owner]}
+        spec = {"restartPolicy": "Never", "containers": [{"name": "train", "image": "example.org/none"}]}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+        return await self.client.create(Pod.resource, pod, namespace=NAMESPACE)
 
     async def finish(self, name: str, kind: str = "Complete", value: str | None = None) -> None:
         """As the collector and the job controller would, in this order."""

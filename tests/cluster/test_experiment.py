@@ -143,13 +143,7 @@ async def test_an_image_that_cannot_be_pulled_ends_the_trial(platform: Platform)
     asked = manifest("image", most=1, parallel=1, maxFailedTrialCount=0)
     await platform.client.create(Experiment.resource, asked, namespace=NAMESPACE)
     (name,) = await platform.running_trials("image", 1)
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name, "labels": {"katib.kubeflow.org/trial": name}},
-        "spec": {"containers": [{"name": "train", "image": "example.org/none"}]},
-    }
-    await platform.client.create(Pod.resource, pod, namespace=NAMESPACE)
+    await platform.make_pod(name)
     waiting = {"reason": "ErrImagePull", "message": "not found"}
     entry = {"name": "train", "image": "i", "imageID": "", "ready": False, "restartCount": 0}
     entry["state"] = {"waiting": waiting}

@@ -151,13 +151,7 @@ async def test_a_condition_that_never_holds_is_told_on_the_trial(platform: Platf
 async def test_a_pod_that_waits_for_a_secret_is_told_with_the_kubelets_words(platform: Platform) -> None:
     await create(platform, job_trial("mount"))
     await until_word(platform, "mount", "Running")
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "mount", "labels": {"katib.kubeflow.org/trial": "mount"}},
-        "spec": {"containers": POD["containers"]},
-    }
-    made = await platform.client.create(Pod.resource, pod, namespace=NAMESPACE)
+    made = await platform.make_pod("mount")
     about = {"kind": "Pod", "name": "mount", "namespace": NAMESPACE, "uid": made["metadata"]["uid"]}
     event = {
         "apiVersion": "v1",

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from tests.rules.source_tree import ROOT, name_of, project_files
+from tests.rules.source_tree import ROOT, name_of, project_files, python_files
 
 # A slash before these words, but not within a longer path such as /proc/1/root.
 _MACHINE_PATH = re.compile(r"(?<!root:)(?<![\w.}\])*/])/(?:work|farm|root)(?:/|(?=[\s\"'`:;,)]|$))")
@@ -32,6 +32,13 @@ def _matches(pattern: re.Pattern[str], texts: dict[str, str]) -> list[str]:
         for number, line in enumerate(text.splitlines(), start=1)
         if pattern.search(line)
     ]
+
+
+def test_no_source_file_is_hidden_from_git() -> None:
+    """A pattern of .gitignore may mean a folder at the top and hit a package as well."""
+    listed = {name_of(path) for path in project_files()}
+    written = {name_of(path) for path in python_files("kfx", "hack", "tests", "docs")}
+    assert sorted(written - listed) == []
 
 
 def test_no_file_names_a_folder_of_one_machine() -> None:

@@ -4,9 +4,14 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.leases import Candidate, Register
 from tests.virtual_time import VirtualTimeLoop
+
+# How fast examples are drawn says more of what else the machine does than of the test.
+settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared")
 
 
 def pytest_asyncio_loop_factories(

@@ -134,7 +134,7 @@ async def test_readiness_and_liveness_name_their_checks(tmp_path: Path, free_por
         ready, alive = await probed(parts, "/readyz", "/healthz?verbose")
     names = [line.split()[0] for line in ready.body.decode().splitlines()[:-1]]
     assert names == ["[-]readyz", "[-]informers", "[+]watches", "[-]foreign-controller", "[-]certificates"]
-    assert alive.body == b"[+]healthz ok\n[+]loop ok\nhealthz check passed\n"
+    assert alive.body == b"[+]healthz ok\n[+]loop ok\n[+]leader-election ok\nhealthz check passed\n"
 
 
 async def test_once_it_is_told_to_stop_readiness_says_so(tmp_path: Path, free_port: int) -> None:

@@ -45,7 +45,7 @@ init:
     enableLeaderElection: true
     leaderElectionID: xyz0123
 runtime:
-  suggestions: never read from here
+  suggestions: [{image: [never read from here]}]
 """
 
 VALUES = {
@@ -78,7 +78,7 @@ def test_every_key_of_a_full_file_is_read(path: Path) -> None:
         pytest.param("init: {controller: , certGenerator: }", id="W1.4-parts-null"),
         pytest.param("apiVersion: config.kubeflow.org/v1beta1", id="W1.4-kind-absent"),
         pytest.param("kind: KatibConfig", id="W1.4-version-absent"),
-        pytest.param("runtime: {suggestions: foo}", id="W1.3-runtime-is-not-read-here"),
+        pytest.param("runtime: {suggestions: [{image: 1}]}", id="W1.3-runtime-is-not-read-here"),
         pytest.param(
             "init: {controller: {metricsAddr: '', healthzAddr: '', experimentSuggestionName: '', "
             "leaderElectionID: '', trialResources: [], "
@@ -162,6 +162,9 @@ def test_a_key_of_another_letter_case_is_told_the_right_one(path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
+        ("runtime: foo", "runtime is not a mapping"),
+        ("runtime: {suggestions: foo}", "runtime.suggestions is not a list"),  # W 1.4
+        ("runtime: {metricsCollectors: [a]}", "runtime.metricsCollectors[0] is not a mapping"),
         ("init: {controller: {webhookPort: none}}", 'init.controller.webhookPort is "none": expected a port'),
         ('init: {controller: {webhookPort: "1"}}', 'init.controller.webhookPort is "1": expected a port'),
         ("init: {controller: {webhookPort: 0}}", 'init.controller.webhookPort is "0": expected a port'),

@@ -108,6 +108,14 @@ def test_usage_names_every_flag_with_its_default():
     assert "a switch (default false)" in text
 
 
+def test_usage_fits_a_terminal_and_keeps_a_default_together() -> None:
+    long = Flag("long", "text", "a-word", "word " * 16 + "end", str)
+    assert flags.usage("prog", (long,)).splitlines()[-2:] == [
+        "        " + "word " * 16 + "end",
+        "        (default a-word)",
+    ]
+
+
 def test_a_duration_of_any_length_is_judged_at_once() -> None:
     with pytest.raises(ValueError, match="expected a duration"):
         parse_duration("1" * 1_000_000)

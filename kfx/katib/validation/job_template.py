@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kfx.apis.experiment import Experiment
+from kfx.katib.job_kinds import is_denied
 from kfx.katib.job_schema import find_problems
 from kfx.katib.validation.context import Findings, ValidationContext
 from kfx.katib.validation.field_error import invalid, required
@@ -12,14 +13,6 @@ from kfx.katib.validation.field_error import invalid, required
 _PATH = "spec.trialTemplate"
 _MAX_PROBLEMS = 5
 _MAX_DEPTH = 20
-_DENIED_GROUPS = (
-    "rbac.authorization.k8s.io",
-    "admissionregistration.k8s.io",
-    "apiextensions.k8s.io",
-    "apiregistration.k8s.io",
-)
-_DENIED_CORE = ("Secret", "Namespace", "PersistentVolume")
-_DENIED_KATIB = ("Experiment", "Suggestion", "Trial")
 _WRAPPED = ("StdOut", "File", "TensorFlowEvent")
 
 
@@ -51,24 +44,20 @@ def _check_kind(api_version: str, kind: str, context: ValidationContext, finding
     """Kinds outside ``--trial-resources`` would be made and never looked at again."""
     group, _, version = api_version.rpartition("/")
     name = f"{kind}.{version}.{group}"
-    if name in context.trial_resources:
+    denied = is_denied(group, kind)
+    if name in context.trial_resources and not denied:
         return
     known = ", ".join(context.trial_resources)
     text = f"no trial may run kind {name}; use one of {known}"
     remedy = f"{text}, or start kfx with --trial-resources {name}"
-    if _is_denied(group, kind):
+    if near := [other for other in context.trial_resources if other.lower() == name.lower()]:
+        remedy = f"no trial may run kind {name}; write {near[0].partition('.')[0]}, in these letters"
+    if denied:
         findings.errors.append(invalid(_PATH, name, text))
     elif context.strict_kinds:
         findings.errors.append(invalid(_PATH, name, remedy))
     else:
         findings.warn(f"{_PATH}: {remedy}")
-
-
-def _is_denied(group: str, kind: str) -> bool:
-    """What no template may make, whatever the flags say."""
-    if group == "":
-        return kind in _DENIED_CORE
-    return group in _DENIED_GROUPS or (group == "kubeflow.org" and kind in _DENIED_KATIB)
 
 
 def _check_container(document: Mapping[str, Any], experiment: Experiment, findings: Findings) -> None:

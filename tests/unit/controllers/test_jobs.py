@@ -54,7 +54,8 @@ def test_a_job_is_found_in_the_cache_of_its_kind() -> None:
             "KindNotFollowed",
             "add Run.v1.example.org to --trial-resources",
         ),
-        ({"apiVersion": "v1", "kind": "Pod"}, "KindNotFollowed", "add Pod.v1 to --trial-resources"),
+        ({"apiVersion": "v1", "kind": "Pod"}, "KindNotFollowed", "add Pod.v1. to --trial-resources"),
+        ({"apiVersion": "v1", "kind": "Secret"}, "KindNotFollowed", "no trial may run kind Secret (v1)"),
         ({}, "InvalidRunSpec", "correct the template"),
         (b"[]", "InvalidRunSpec", "correct the template"),
         (b"{", "InvalidRunSpec", "correct the template"),
@@ -68,3 +69,10 @@ def test_a_kind_that_is_not_followed_is_refused_with_the_remedy(
     found = not_followed(of)
     assert found.reason == reason
     assert said in found.message
+
+
+def test_a_kind_that_no_trial_may_run_is_not_run_though_a_flag_names_it() -> None:
+    """R 3.4 D1, at creation time: a Trial need not have come through admission."""
+    roles = parse_trial_resource("Role.v1.rbac.authorization.k8s.io")
+    of = trial(run_spec={"apiVersion": roles.api_version, "kind": roles.kind})
+    assert JobLister({roles: store_of()}).resource_of(of) is None

@@ -1,6 +1,8 @@
 from dataclasses import replace
+from typing import Any
 
 import msgspec
+import pytest
 
 from kfx.apis.core import ContainerState, ContainerStateWaiting, ContainerStatus, Pod, PodStatus
 from kfx.controllers.event_reader import EventReader
@@ -8,7 +10,7 @@ from kfx.controllers.pods import PodObserver
 from kfx.katib.hold_up import HoldUp, say
 from kfx.katib.job_state import JobState, Phase
 from kfx.katib.trial import JobSeen, TrialSeen
-from kfx.kube.model import Condition, ObjectMeta
+from kfx.kube.model import Condition, ObjectMeta, OwnerReference
 from kfx.runtime.reconcile import Request
 from kfx.runtime.store import Store
 from tests.katib_objects import JOBS, NOW, trial
@@ -21,7 +23,10 @@ SEEN = TrialSeen(
     job=JobSeen("job-uid"),
     state=JobState(Phase.RUNNING),
 )
-META = ObjectMeta(name="p", namespace="ns", labels={"katib.kubeflow.org/trial": "e-1"})
+OWNER = OwnerReference(api_version="batch/v1", kind="Job", name="e-1", uid="job-uid", controller=True)
+META = ObjectMeta(
+    name="p", namespace="ns", labels={"katib.kubeflow.org/trial": "e-1"}, owner_references=(OWNER,)
+)
 
 
 def observing(
@@ -151,3 +156,28 @@ async def test_another_reason_starts_the_wait_anew() -> None:
     found = (await observer.look(SEEN)).hold_up
     assert found is not None
     assert found.reason == "PodNotStarting"
+
+
+TRIAL_OF = {"api_version": "kubeflow.org/v1beta1", "kind": "Trial"}
+
+
+@pytest.mark.parametrize(
+    ("owner", "counts"),
+    [
+        ({}, True),
+        ({"uid": "other"}, False),
+        ({"controller": False}, False),
+        ({"api_version": "jobset.x-k8s.io/v1alpha2", "kind": "JobSet", "uid": "x"}, True),
+        (TRIAL_OF | {"uid": SEEN.trial.metadata.uid}, True),
+        (TRIAL_OF | {"uid": "namesake"}, False),
+    ],
+)
+async def test_a_pod_that_only_carries_the_label_cannot_fail_a_trial(
+    owner: dict[str, Any], counts: bool
+) -> None:
+    """R 3.4: whoever may make pods may write labels, but not end the trials of others with them."""
+    pod = waiting("InvalidImageName")
+    reference = msgspec.structs.replace(OWNER, **owner)
+    pod = msgspec.structs.replace(pod, metadata=msgspec.structs.replace(META, owner_references=(reference,)))
+    found = await observing(pods_of(pod)).look(SEEN)
+    assert (found.state == JobState(Phase.RUNNING)) is not counts

@@ -16,7 +16,7 @@ from kfx.controllers.patience import Patience
 from kfx.controllers.pods import PodObserver
 from kfx.controllers.trial import TrialReconciler, trial_limiter
 from kfx.kube.errors import ApiError, BadRequest, Forbidden, Invalid, NotFound, ServerError
-from kfx.kube.model import ConditionsOnly, ObjectMeta, Unreadable, unreadable_kind
+from kfx.kube.model import ConditionsOnly, ObjectMeta, OwnerReference, Unreadable, unreadable_kind
 from kfx.runtime.controller import Controller
 from kfx.runtime.plan import Plan
 from kfx.runtime.reconcile import Result, StaleRead, TerminalError
@@ -157,8 +157,10 @@ async def test_a_running_trial_at_rest_writes_nothing() -> None:
 
 async def test_an_image_that_does_not_exist_ends_the_trial() -> None:
     state = ContainerState(waiting=ContainerStateWaiting(reason="ErrImageNeverPull", message="not present"))
+    owner = OwnerReference(api_version="batch/v1", kind="Job", name="e-1", uid="job-uid", controller=True)
+    labels = {"katib.kubeflow.org/trial": "e-1"}
     pod = Pod(
-        metadata=ObjectMeta(name="p", namespace="ns", labels={"katib.kubeflow.org/trial": "e-1"}),
+        metadata=ObjectMeta(name="p", namespace="ns", labels=labels, owner_references=(owner,)),
         status=PodStatus(container_statuses=(ContainerStatus(name="train", state=state),)),
     )
     found = await Bench(trial(*STARTED), job_document(), pods=[pod]).run()

@@ -141,3 +141,24 @@ def test_a_job_is_named_placed_and_owned_as_its_trial() -> None:
         "labels": {"a": "b"},
         "ownerReferences": [OWNED[0] | {"kind": "Trial", "name": "e-1", "uid": "e-1-uid"}],
     }
+
+
+def test_a_job_takes_no_metadata_but_labels_and_annotations_from_its_trial() -> None:
+    """R 3.4 D2, at creation time: a Trial need not come from an Experiment whose template was checked."""
+    written = {
+        "namespace": "kube-system",
+        "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": "n", "uid": "u"}],
+        "finalizers": ["a/b"],
+        "managedFields": [{"manager": "m"}],
+        "resourceVersion": "5",
+        "uid": "u",
+        "deletionTimestamp": "2026-01-01T00:00:00Z",
+        "annotations": {"c": "d"},
+    }
+    found = compose_job(trial(run_spec={"apiVersion": "batch/v1", "kind": "Job", "metadata": written}))
+    assert found["metadata"] == {
+        "name": "e-1",
+        "namespace": "ns",
+        "annotations": {"c": "d"},
+        "ownerReferences": [OWNED[0] | {"kind": "Trial", "name": "e-1", "uid": "e-1-uid"}],
+    }

@@ -190,7 +190,7 @@ def test_an_empty_or_absent_file_counts_as_none_but_is_named(config: Path) -> No
 
 
 def test_a_file_that_cannot_be_read_is_told_with_the_reason(tmp_path: Path) -> None:
-    with pytest.raises(CredentialsError, match=r"cannot be read: Is a directory; correct its permissions"):
+    with pytest.raises(CredentialsError, match=r"cannot be read: Is a directory; name a file"):
         select_context([tmp_path])
 
 

@@ -20,7 +20,19 @@ def test_a_plural_is_guessed_as_in_english(api_version: str, kind: str, resource
 
 
 @pytest.mark.parametrize(
-    ("api_version", "kind"), [("", "Pod"), ("a/b/c", "Pod"), ("v1", ""), ("apps/", "Pod")]
+    ("api_version", "kind"),
+    [
+        ("", "Pod"),
+        ("a/b/c", "Pod"),
+        ("v1", ""),
+        ("apps/", "Pod"),
+        ("v1", "x/../../kube-system/secret"),
+        ("v1", "pods?watch=true&x="),
+        ("v1", "Po%64"),
+        ("../v1", "Pod"),
+        ("apps/v1?", "Pod"),
+        ("apps#/v1", "Pod"),
+    ],
 )
 def test_what_names_no_kind_is_an_error(api_version: str, kind: str) -> None:
     with pytest.raises(ValueError, match="names no kind"):

@@ -130,6 +130,18 @@ async def test_garbage_is_answered_without_being_repeated(garbage: bytes) -> Non
     assert answer.endswith(b"\r\n\r\n400\n")
 
 
+@pytest.mark.parametrize("sent", [GET, GET.replace(b"/ ", b"/broken "), b"NONSENSE\r\n\r\n"])
+async def test_no_answer_tells_versions(sent: bytes) -> None:
+    """R 3.3 R10."""
+    async with serving(Limits()) as served:
+        reader, writer = await served.connect()
+        writer.write(sent.replace(b"Host", b"Connection: close\r\nHost"))
+        answer = await read_to_end(reader)
+        writer.transport.abort()
+    assert b"\r\nServer: kfx\r\n" in answer
+    assert b"ython" not in answer
+
+
 async def test_a_failure_of_the_handler_is_a_bare_500() -> None:
     async with serving(Limits()) as served:
         answer = await get(served.server.bound[1], "/broken")

@@ -332,3 +332,26 @@ async def test_without_election_the_process_always_leads():
         assert leader.is_leader
     stop.set()
     assert not await leader.acquire(stop)
+
+
+async def test_a_leader_is_not_alive_20_s_after_its_lease_ran_out(a, register):
+    """R 5.3: nobody renews here, as where the task that should has stuck."""
+    assert a.elector.alive() is None
+    await a.acquire()
+    await asyncio.sleep(35)
+    assert a.elector.alive() is None
+    await asyncio.sleep(1)
+    assert a.elector.alive() == "lease lock was last renewed 36 s ago, and leading has not ended"
+    register.put(Lease(holder="x", duration=15))
+    await a.lose()
+    assert a.elector.alive() is None
+
+
+async def test_who_only_waits_for_the_lease_is_alive(a, b):
+    await a.acquire()
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(b.acquire())
+        await a.lead(seconds=100)
+        assert b.elector.alive() is None
+        waiting.cancel()
+    assert AlwaysLeader().alive() is None

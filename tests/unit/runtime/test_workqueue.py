@@ -135,7 +135,7 @@ async def test_a_delay_that_ends_while_the_key_is_held_runs_it_again(queue, cloc
     assert await take(queue, 1) == ["a"]
 
 
-async def test_shut_down_wakes_waiting_workers_and_drops_keys(queue):
+async def test_shut_down_wakes_waiting_workers(queue):
     async with asyncio.TaskGroup() as group:
         waiting = [group.create_task(get_or_none(queue)) for _ in range(3)]
         await asyncio.sleep(1)
@@ -151,7 +151,7 @@ async def test_nothing_is_queued_after_shut_down(queue):
     held = await queue.get()
     queue.add(held)
     queue.add_after("c", 1)
-    queue.shut_down()
+    queue.shut_down(drop=True)
     queue.add("d")
     queue.add_after("e", 1)
     queue.add_rate_limited("f")
@@ -160,6 +160,43 @@ async def test_nothing_is_queued_after_shut_down(queue):
     assert (len(queue), failures) == (0, [])
     with pytest.raises(QueueShutDown):
         await queue.get()
+
+
+async def test_what_is_queued_at_shut_down_is_still_given_out_but_nothing_new(queue):
+    """R 5.1: in hand, queued, wanted again, delayed; then one that comes too late."""
+    for item in "ab":
+        queue.add(item)
+    held = await queue.get()
+    queue.add(held)
+    queue.add_after("c", 1)
+    queue.shut_down()
+    queue.add("d")
+    queue.add(held)
+    queue.done(held)
+    await asyncio.sleep(10)
+    assert await take(queue, 2) == ["b", "a"]
+    with pytest.raises(QueueShutDown):
+        await queue.get()
+
+
+async def test_a_drain_waits_for_the_keys_in_hand(queue, clock):
+    """R 5.1: not for those that are queued."""
+    for item in "abc":
+        queue.add(item)
+    for number in (1, 2):
+        item = await queue.get()
+        asyncio.get_running_loop().call_later(number, queue.done, item)
+    await queue.shut_down_with_drain()
+    assert (clock.now, len(queue)) == (2, 1)
+    await queue.shut_down_with_drain()
+
+
+async def test_a_second_shut_down_ends_a_drain(queue, clock):
+    queue.add("a")
+    await queue.get()
+    asyncio.get_running_loop().call_later(3, queue.shut_down)
+    await queue.shut_down_with_drain()
+    assert clock.now == 3
 
 
 async def test_a_change_overtakes_what_came_with_a_list(queue):

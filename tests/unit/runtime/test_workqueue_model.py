@@ -103,7 +103,7 @@ class QueueMachine(RuleBasedStateMachine):
         if item in self.held:
             self.held.remove(item)
             level = self.again.pop(item, None)
-            if level is not None and not self.closed:
+            if level is not None:
                 self.ready.append(Waiting(item, level, self.loop.time()))
         self.hand_out()
 
@@ -122,13 +122,14 @@ class QueueMachine(RuleBasedStateMachine):
         self.run(asyncio.sleep(until - self.loop.time()))
 
     @precondition(lambda self: not self.closed)
-    @rule(often=st.integers(0, 9))
-    def shut_down(self, often):
+    @rule(often=st.integers(0, 9), drop=st.booleans())
+    def shut_down(self, often, drop):
         if often:  # most histories should be longer
             return
-        self.call(self.queue.shut_down)
-        self.closed = True
-        self.ready, self.again, self.delayed = [], {}, {}
+        self.call(self.queue.shut_down, drop=drop)
+        self.closed, self.delayed = True, {}
+        if drop:
+            self.ready, self.again = [], {}
         self.hand_out()
 
     # what must hold at any time

@@ -188,6 +188,16 @@ async def test_a_reference_without_name_or_uid_is_not_followed(missing: str) -> 
     assert walk.reads == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("Job", "."), ("Job", ".."), ("ReplicaSet", ".."), ("x?watch=true&y=", "x"), ("a/b", "x")],
+)
+async def test_a_reference_that_would_lead_elsewhere_is_not_followed(kind: str, name: str) -> None:
+    walk = Walk({})
+    assert await walk.find(reference(kind, name)) is None
+    assert walk.reads == []
+
+
 async def test_what_may_not_be_read_is_none_of_ours_unless_trials_run_it() -> None:
     forbidden = refusal(Forbidden, 403)
     assert await Walk({("ReplicaSet", "r"): forbidden}).find(reference("ReplicaSet", "r", "apps/v1")) is None

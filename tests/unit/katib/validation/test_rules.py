@@ -170,6 +170,27 @@ def test_under_katibs_name_a_foreign_kind_is_only_warned_about() -> None:
     assert "start kfx with --trial-resources Job.v1.batch" in findings.warnings[0]
 
 
+def test_a_kind_in_other_letters_is_told_the_right_one() -> None:
+    document = change(load("base.yaml"), {"/spec/trialTemplate/trialSpec/kind": "job"})
+    document["spec"]["trialTemplate"] |= {"successCondition": "a", "failureCondition": "b"}
+    _, findings = judge(document, context({}))
+    assert [error.detail for error in findings.errors] == [
+        "no trial may run kind job.v1.batch; write Job, in these letters"
+    ]
+
+
+def test_a_kind_that_lends_rights_is_refused_though_a_flag_names_it() -> None:
+    """R 3.4 D1."""
+    spec = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding"}
+    document = change(
+        load("base.yaml"), {f"/spec/trialTemplate/trialSpec/{key}": text for key, text in spec.items()}
+    )
+    document["spec"]["trialTemplate"] |= {"successCondition": "a", "failureCondition": "b"}
+    kinds = (*KINDS, "RoleBinding.v1.rbac.authorization.k8s.io")
+    found, _ = judge(document, context({}, trial_resources=kinds))
+    assert found == ['I spec.trialTemplate "RoleBinding.v1.rbac.authorization.k8s.io"']
+
+
 def test_what_a_trial_parameter_lacks_is_named_with_what_there_is() -> None:
     document = change(load("base.yaml"), {"/spec/trialTemplate/trialParameters/1/name": "moment"})
     _, findings = judge(document, context({}))

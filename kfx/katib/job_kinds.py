@@ -1,0 +1,17 @@
+"""Which kinds no trial may run, whatever the flags say: kfx has rights to make them that its users lack."""
+
+_GROUPS = (
+    "rbac.authorization.k8s.io",
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "apiregistration.k8s.io",
+)
+_CORE = ("Secret", "Namespace", "PersistentVolume")
+_KATIB = ("Experiment", "Suggestion", "Trial")
+
+
+def is_denied(group: str, kind: str) -> bool:
+    """Whether the kind is one of those; ``group`` is ``""`` for the core group."""
+    if group == "":
+        return kind in _CORE
+    return group in _GROUPS or (group == "kubeflow.org" and kind in _KATIB)
