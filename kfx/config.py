@@ -47,6 +47,7 @@ class Config:
     kubeconfig: str
     trial_resources: tuple[str, ...]
     experiment_suggestion_name: str
+    suggestions: str
     enable_grpc_probe_in_suggestion: bool
     webhook_inject_securitycontext: bool
     sqlite_path: str
@@ -146,8 +147,14 @@ FLAGS: tuple[Flag, ...] = (
         "how an Experiment's Suggestion is made; there is one way only", flags.parse_text,
     ),
     Flag(
+        "suggestions", "place", "embedded",
+        "where algorithms run: inside kfx, except those it has not (embedded), or each in the image that "
+        "katib-config names (image; the default under the name katib-controller)",
+        flags.parse_choice("embedded", "image"),
+    ),
+    Flag(
         "enable-grpc-probe-in-suggestion", "bool", True,
-        "probe suggestion containers over gRPC; without effect while algorithms run inside kfx",
+        "probe the containers of algorithms that run in images over gRPC",
         flags.parse_bool,
     ),
     Flag(
@@ -206,8 +213,10 @@ FLAGS: tuple[Flag, ...] = (
 )  # fmt: skip
 
 
-def load_config(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> Config:
-    """One Config from the command line and the environment.
+def load_config(
+    argv: Sequence[str], environ: Mapping[str, str] | None = None, *, program: str = "kfx"
+) -> Config:
+    """One Config from the command line and the environment. ``program``: the name or path it was started as.
 
     Raises :class:`kfx.flags.FlagError` (also for a katib-config file that cannot be used) and
     :class:`kfx.flags.HelpRequested`.
@@ -217,7 +226,7 @@ def load_config(argv: Sequence[str], environ: Mapping[str, str] | None = None) -
     inherited = _inherited(env.get("KFX_FLAGS", ""))
     path = given.get("katib-config", inherited.get("katib-config", ""))
     file = read_init(path, FLAGS) if path else InitConfig()
-    stated = {**file.values, **inherited, **given}
+    stated = {**_defaults_of(program), **file.values, **inherited, **given}
     values = {flag.name.replace("-", "_"): stated.get(flag.name, flag.default) for flag in FLAGS}
     del values["katib_config"]
     if values["metrics_cert_dir"] and not values["metrics_secure"]:
@@ -231,6 +240,13 @@ def load_config(argv: Sequence[str], environ: Mapping[str, str] | None = None) -
         cert_generator=file.cert_generator,
         warnings=(*file.warnings, *_without_effect(values)),
     )
+
+
+def _defaults_of(program: str) -> dict[str, Any]:
+    """By the flag's name, the defaults that differ where kfx stands in Katib's own surroundings."""
+    if os.path.basename(program) != "katib-controller":
+        return {}
+    return {"suggestions": "image", "db-manager": "external"}
 
 
 def _inherited(text: str) -> dict[str, Any]:
@@ -249,8 +265,6 @@ def _without_effect(values: Mapping[str, Any]) -> Iterator[str]:
     name = values["experiment_suggestion_name"]
     if name not in ("", "default"):
         yield f'--experiment-suggestion-name is "{name}": there is only "default", which is used'
-    if not values["enable_grpc_probe_in_suggestion"]:
-        yield "--enable-grpc-probe-in-suggestion=false has no effect: algorithms run inside kfx, unprobed"
 
 
 def _core_namespace(env: Mapping[str, str]) -> str:

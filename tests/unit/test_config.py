@@ -49,7 +49,6 @@ def test_what_the_file_says_without_effect_is_carried_to_the_log(katib_config):
     assert [each.partition(" ")[0] for each in config.warnings] == [
         "init.controller.nope",
         "--experiment-suggestion-name",
-        "--enable-grpc-probe-in-suggestion=false",
     ]
     assert load_config([], {}).warnings == ()
 
@@ -100,6 +99,25 @@ def test_each_of_katibs_flags_wins_over_the_file_from_either_place(katib_config,
 def test_one_variable_carries_flags_and_the_command_line_wins():
     config = load_config(["--log-level=error"], {"KFX_FLAGS": "--log-level=debug --webhook-port 1234"})
     assert (config.log_level, config.webhook_port) == ("error", 1234)
+
+
+@pytest.mark.parametrize("program", ["katib-controller", "./katib-controller", "/app/katib-controller"])
+def test_under_katibs_name_algorithms_run_in_images_unless_a_flag_says_otherwise(program):
+    assert load_config([], {}, program=program).suggestions == "image"
+    assert load_config(["--suggestions=embedded"], {}, program=program).suggestions == "embedded"
+    by_variable = load_config([], {"KFX_FLAGS": "--suggestions=embedded"}, program=program)
+    assert by_variable.suggestions == "embedded"
+
+
+@pytest.mark.parametrize("program", ["kfx", "/katib-controller/kfx", "katib-controller.py", ""])
+def test_under_any_other_name_algorithms_run_inside_kfx(program):
+    assert load_config([], {}, program=program).suggestions == "embedded"
+    assert load_config(["--suggestions=image"], {}, program=program).suggestions == "image"
+
+
+def test_a_place_for_algorithms_that_is_none_is_refused():
+    with pytest.raises(FlagError, match='"pods" for flag --suggestions: expected one of embedded, image'):
+        load_config(["--suggestions=pods"], {})
 
 
 @pytest.mark.parametrize(
