@@ -93,7 +93,12 @@ def _build_suggestion(parts: Parts) -> Controller:
 
 def _build_trial(parts: Parts) -> Controller:
     recorder, writer = parts.recording(TRIAL)
-    pods = parts.cache.informer(Pod, indexers=indexes.POD_INDEXERS, label_selector=indexes.TRIAL_PODS)
+    pods = parts.cache.informer(
+        Pod,
+        indexers=indexes.POD_INDEXERS,
+        label_selector=indexes.TRIAL_PODS,
+        optional="trials do not fail for pods that cannot start, nor tell of them",
+    )
     reconciler = TrialReconciler(
         trials=parts.trials,
         jobs=JobFinder(jobs=JobLister(parts.jobs), client=parts.reader, now=utc_now),

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from kfx.runtime.spans import Spans
 
 AGENT = f"kfx/{__version__}"
+WITHOUT_JOBS = "trials of this kind wait, and say why"
 
 
 class Parts:
@@ -83,7 +84,7 @@ class Parts:
         self.trials = self.cache.informer(Trial, indexers=indexes.TRIAL_INDEXERS, transform=compact)
         self.tallies = TrialTallies()
         kinds = parse_trial_resources(config.trial_resources)
-        self.jobs = {kind: self.cache.dynamic(kind) for kind in kinds}
+        self.jobs = {kind: self.cache.dynamic(kind, optional=WITHOUT_JOBS) for kind in kinds}
         self.templates = TemplateReader(client=self.reader, core_namespace=config.core_namespace)
         self.katib_config = self._config_reader()
         self.prepare = Preparer(self.validation_context)

@@ -151,3 +151,12 @@ async def test_another_reason_starts_the_wait_anew() -> None:
     found = (await observer.look(SEEN)).hold_up
     assert found is not None
     assert found.reason == "PodNotStarting"
+
+
+async def test_where_pods_may_not_be_followed_none_is_missed_and_the_job_still_speaks() -> None:
+    clock, pods = Seconds(), pods_of()
+    pods.problem = "forbidden: grant the rule"
+    observer = observing(pods, clock, patience=0)
+    assert await observer.look(SEEN) == SEEN
+    suspended = HoldUp("JobSuspended", "Job e-1 is suspended", "resume it")
+    assert (await observer.look(replace(SEEN, hold_up=suspended))).hold_up == suspended
