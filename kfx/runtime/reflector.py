@@ -32,6 +32,7 @@ LIST_SECONDS = 300  # after which a server ends the stream of a list
 SHORT_WATCH = 1.0  # seconds; a watch that ends sooner and brought nothing counts as an error
 STREAM_SILENCE = 10.0  # seconds; an old server takes a streamed list for a watch and never ends it
 AWAY = (errors.Unreachable, ConnectionCut)  # what restored its data meanwhile was stopped for it
+REFUSALS = 3  # in a row, until a right counts as missing: a server that is starting may know no roles yet
 NOT_SERVED_PERIOD = 30.0  # seconds between two looks for a kind that is not served
 
 log = get_logger(__name__)
@@ -123,6 +124,7 @@ class Reflector(Generic[T]):
     async def changes(self) -> AsyncGenerator[Change[T], None]:
         """Every change, without end: a lost connection is a pause, never an error."""
         while True:
+            listing = self._since is None
             step = self._list() if self._since is None else self._watch(self._since)
             try:
                 async with aclosing(step):
@@ -138,7 +140,8 @@ class Reflector(Generic[T]):
                     await self._ask_whether_set_back()
             except errors.ApiError as failed:
                 self._relist("error")
-                await self._pause(failed)
+                withheld = bool(self.optional) and isinstance(failed, errors.Forbidden)
+                await self._pause(failed, quiet=listing and withheld)
 
     async def _list(self) -> AsyncGenerator[Change[T], None]:
         """One list. Nothing of it is passed on before all of it is here, so that it is of one moment."""
@@ -171,8 +174,8 @@ class Reflector(Generic[T]):
                 self._absent = 0
             raise failed
         self._absent += 1
-        if self._ever_listed and self._absent == 1:
-            raise failed  # a server that is just starting may say so of a kind it serves: ask twice
+        if self._absent < (REFUSALS if withheld else 2 if self._ever_listed else 1):
+            raise failed  # a server that is just starting may say so of a kind it serves
         if withheld:
             self._say_withheld(failed)
             return min(self._backoff.next(), NOT_SERVED_PERIOD)

@@ -294,23 +294,15 @@ class TestRefusedJob:
         assert [note.reason for note in bench.plans.last.notes] == ["KindNotServed"]
 
     async def test_a_kind_that_may_not_be_followed_gets_no_job_and_the_trial_says_so(self) -> None:
-        bench = Bench(trial("Created"))
-        bench.jobs.problem = "forbidden: grant the rule {}"
+        (bench := Bench(trial("Created"))).jobs.problem = "forbidden: grant the rule {}"
         assert await bench.reconciler.reconcile(KEY) == Result(30)
-        assert bench.plans.last.create == ()
-        assert bench.plans.last.status.conditions[-1].message == (
-            "Trial is created. KindForbidden: jobs of kind Job may not be followed (forbidden); "
-            "grant the rule {}"
-        )
+        assert "KindForbidden: jobs of kind Job" in bench.plans.last.status.conditions[-1].message
         bench.jobs.problem = None
         assert (await bench.run()).create
 
-    @pytest.mark.parametrize(
-        "of", [trial("Created", "Succeeded"), trial("Created", "Running", deleting=True)]
-    )
+    @pytest.mark.parametrize("of", [trial("Created", "Succeeded"), trial("Running", deleting=True)])
     async def test_a_trial_that_ended_or_goes_does_not_speak_of_a_missing_right(self, of: Trial) -> None:
-        bench = Bench(of)
-        bench.jobs.problem = "forbidden: grant the rule {}"
+        (bench := Bench(of)).jobs.problem = "forbidden: grant the rule {}"
         assert "KindForbidden" not in str(await bench.run())
 
     async def test_a_namespace_that_goes_is_no_reason_to_speak(self) -> None:

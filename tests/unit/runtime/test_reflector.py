@@ -224,7 +224,7 @@ FORBIDDEN = refused(errors.Forbidden, 403)
 
 
 async def test_an_optional_kind_that_may_not_be_read_counts_as_empty_until_it_may() -> None:
-    server = Scripted(lists=[FORBIDDEN] * 6 + [Page("5", "", [raw("a", 1)])], watches=[])
+    server = Scripted(lists=[FORBIDDEN] * 8 + [Page("5", "", [raw("a", 1)])], watches=[])
     with capture_logs() as lines:
         changes = await followed(server, 200, optional="nobody greets")
     empty = ListEnd(frozenset())
@@ -245,6 +245,15 @@ async def test_a_right_that_is_missing_is_looked_for_soon_and_then_every_half_mi
     waits = [later - earlier for (_, earlier), (_, later) in pairwise(server.asked)]
     assert waits[0] < 2
     assert 20 < waits[-1] <= NOT_SERVED_PERIOD
+
+
+async def test_a_server_that_knows_no_roles_yet_leaves_an_optional_kind_as_it_was() -> None:
+    pages = [Page("5", "", [raw("a", 1)])] * 2
+    server = Scripted(lists=[*[FORBIDDEN] * 2, *pages], watches=[[FORBIDDEN]])
+    with capture_logs() as lines:
+        changes = await followed(server, 20, optional="nobody greets")
+    assert ListEnd(frozenset()) not in changes
+    assert "may not be followed; going on without" not in [line["event"] for line in lines]
 
 
 async def test_a_right_that_is_taken_away_empties_the_kind_once_that_is_certain() -> None:
