@@ -37,6 +37,7 @@ from kfx.runtime.loop_lag import LoopLag
 from kfx.runtime.metrics import RuntimeMetrics
 from kfx.runtime.reconcile import Request
 from kfx.runtime.writer import Writer
+from kfx.services.external_store import ExternalStore
 from kfx.store.observations import ObservationStore
 from kfx.webhooks.config_reader import KatibConfigReader
 
@@ -58,7 +59,7 @@ class Parts:
         config: Config,
         credentials: Credentials,
         transport: Transport,
-        store: ObservationStore,
+        store: ObservationStore | ExternalStore,
         stop: asyncio.Event | None = None,
         *,
         spans: "Spans | None" = None,
