@@ -1,5 +1,6 @@
 """kfx with exactly the rights of Katib's own role, as after an exchange of the image in an installation."""
 
+import asyncio
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -148,6 +149,22 @@ async def test_without_the_secret_the_certificate_is_served_from_memory_and_that
             assert all(await bundles(client))
     (said,) = told(lines, "the certificate is kept in memory only: run one replica")
     assert said["error"] == "grant create on Secret kubeflow/katib-webhook-cert"
+
+
+async def test_election_without_the_right_to_leases_names_it_and_leads_nobody(
+    client: Client, narrow: Credentials, tmp_path: Path
+) -> None:
+    with capture_logs() as lines:
+        async with working(client, narrow, tmp_path, "--enable-leader-election") as platform:
+
+            async def said() -> list[Any]:
+                return told(lines, "lease not written")
+
+            await platform.until(said)
+            await asyncio.sleep(5)  # two more tries
+    (line,) = told(lines, "lease not written")
+    assert 'cannot get resource "leases"' in line["error"]
+    assert not told(lines, "controllers started")
 
 
 async def test_what_needs_more_rights_begins_when_they_are_there(
