@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(f"kfx {__version__}\n")
         return 0
     try:
-        config = load_config(words)
+        config = load_config(words, program=sys.argv[0])
     except HelpRequested:
         sys.stdout.write(usage("kfx", FLAGS, commands=COMMANDS))
         return 0

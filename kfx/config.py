@@ -47,8 +47,10 @@ class Config:
     kubeconfig: str
     trial_resources: tuple[str, ...]
     experiment_suggestion_name: str
+    suggestions: str
     enable_grpc_probe_in_suggestion: bool
     webhook_inject_securitycontext: bool
+    db_manager: str
     sqlite_path: str
     db_manager_addr: str
     collector_image: str
@@ -146,8 +148,14 @@ FLAGS: tuple[Flag, ...] = (
         "how an Experiment's Suggestion is made; there is one way only", flags.parse_text,
     ),
     Flag(
+        "suggestions", "place", "embedded",
+        "where algorithms run: inside kfx, except those it has not (embedded), or each in the image that "
+        "katib-config names (image; the default under the name katib-controller)",
+        flags.parse_choice("embedded", "image"),
+    ),
+    Flag(
         "enable-grpc-probe-in-suggestion", "bool", True,
-        "probe suggestion containers over gRPC; without effect while algorithms run inside kfx",
+        "probe the containers of algorithms that run in images over gRPC",
         flags.parse_bool,
     ),
     Flag(
@@ -156,12 +164,20 @@ FLAGS: tuple[Flag, ...] = (
         flags.parse_bool,
     ),
     Flag(
+        "db-manager", "place", "embedded",
+        "where observations are kept: inside kfx (embedded), or by the database manager that collectors "
+        "report to (external; the default under the name katib-controller, and where "
+        "KATIB_DB_MANAGER_SERVICE_IP or _NAMESPACE is set)",
+        flags.parse_choice("embedded", "external"),
+    ),
+    Flag(
         "sqlite-path", "file", "/var/lib/kfx/observations.db",
-        "where observations are kept; its folder is made", flags.parse_stated,
+        "where observations are kept with --db-manager=embedded; its folder is made", flags.parse_stated,
     ),
     Flag(
         "db-manager-addr", "address", ":6789",
-        "where metrics collectors report (gRPC api.v1.beta1.DBManager)", flags.parse_address,
+        "where metrics collectors report with --db-manager=embedded (gRPC api.v1.beta1.DBManager)",
+        flags.parse_address,
     ),
     Flag(
         "collector-image", "image", f"ghcr.io/kubeflow/kfx:v{__version__}",
@@ -206,8 +222,10 @@ FLAGS: tuple[Flag, ...] = (
 )  # fmt: skip
 
 
-def load_config(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> Config:
-    """One Config from the command line and the environment.
+def load_config(
+    argv: Sequence[str], environ: Mapping[str, str] | None = None, *, program: str = "kfx"
+) -> Config:
+    """One Config from the command line and the environment. ``program``: the name or path it was started as.
 
     Raises :class:`kfx.flags.FlagError` (also for a katib-config file that cannot be used) and
     :class:`kfx.flags.HelpRequested`.
@@ -217,7 +235,7 @@ def load_config(argv: Sequence[str], environ: Mapping[str, str] | None = None) -
     inherited = _inherited(env.get("KFX_FLAGS", ""))
     path = given.get("katib-config", inherited.get("katib-config", ""))
     file = read_init(path, FLAGS) if path else InitConfig()
-    stated = {**file.values, **inherited, **given}
+    stated = {**_defaults_of(program, env), **file.values, **inherited, **given}
     values = {flag.name.replace("-", "_"): stated.get(flag.name, flag.default) for flag in FLAGS}
     del values["katib_config"]
     if values["metrics_cert_dir"] and not values["metrics_secure"]:
@@ -229,8 +247,20 @@ def load_config(argv: Sequence[str], environ: Mapping[str, str] | None = None) -
         core_namespace=core,
         db_manager_address=_collectors_dial(env, core),
         cert_generator=file.cert_generator,
-        warnings=(*file.warnings, *_without_effect(values)),
+        warnings=(*file.warnings, *_without_effect(values, stated)),
     )
+
+
+def _defaults_of(program: str, env: Mapping[str, str]) -> dict[str, Any]:
+    """By the flag's name, the defaults that differ where kfx stands in Katib's own surroundings.
+
+    The variable of the port does not count: the kubelet puts it into every pod beside the Service.
+    """
+    if os.path.basename(program) == "katib-controller":
+        return {"suggestions": "image", "db-manager": "external"}
+    if any(f"KATIB_DB_MANAGER_SERVICE_{name}" in env for name in ("IP", "NAMESPACE")):
+        return {"db-manager": "external"}
+    return {}
 
 
 def _inherited(text: str) -> dict[str, Any]:
@@ -245,12 +275,14 @@ def _inherited(text: str) -> dict[str, Any]:
         raise FlagError("KFX_FLAGS holds -h, which belongs on the command line") from None
 
 
-def _without_effect(values: Mapping[str, Any]) -> Iterator[str]:
+def _without_effect(values: Mapping[str, Any], stated: Mapping[str, Any]) -> Iterator[str]:
     name = values["experiment_suggestion_name"]
     if name not in ("", "default"):
         yield f'--experiment-suggestion-name is "{name}": there is only "default", which is used'
-    if not values["enable_grpc_probe_in_suggestion"]:
-        yield "--enable-grpc-probe-in-suggestion=false has no effect: algorithms run inside kfx, unprobed"
+    if values["db_manager"] == "external":
+        for name in ("sqlite-path", "db-manager-addr"):
+            if name in stated:
+                yield f"--{name} has no effect with --db-manager=external: the database manager keeps them"
 
 
 def _core_namespace(env: Mapping[str, str]) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 from kfx import __version__
 from kfx.build.controllers import build_controllers
@@ -16,10 +16,11 @@ from kfx.runtime.log import get_logger
 from kfx.runtime.manager import Manager
 from kfx.runtime.pki import CertificateError
 from kfx.runtime.tracing import recording_spans
+from kfx.services.external_store import ExternalStore
 from kfx.store.errors import StoreError
 from kfx.store.observations import ObservationStore
 
-__all__ = ["FORESEEN", "Parts", "build_manager", "serve", "utc_now"]
+__all__ = ["FORESEEN", "Parts", "build_manager", "open_store", "serve", "utc_now"]
 
 GRACE_PERIOD = 20.0  # seconds after --shutdown-delay for work in hand; the rest then closes within 10 s
 FORESEEN = (CredentialsError, StoreError, ListenError, InvalidAddress, CertificateError)
@@ -38,7 +39,7 @@ async def serve(config: Config, stop: asyncio.Event) -> None:
         log.warning("without effect", problem=warning)
     credentials = load_credentials(config.kubeconfig)
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(ObservationStore.open(config.sqlite_path))
+        store = await stack.enter_async_context(open_store(config))
         spans = None
         if config.tracing_by:
             spans = await stack.enter_async_context(
@@ -46,11 +47,23 @@ async def serve(config: Config, stop: asyncio.Event) -> None:
             )
         opening = spans.transport(credentials) if spans else Transport.open(credentials)
         transport = await stack.enter_async_context(opening)
-        asked_by = config.tracing_by or "off"
-        log.info("starting", version=__version__, server=credentials.server, tracing=asked_by)
+        log.info(
+            "starting",
+            version=__version__,
+            server=credentials.server,
+            tracing=config.tracing_by or "off",
+            observations=config.db_manager_address if config.db_manager == "external" else config.sqlite_path,
+        )
         manager = build_manager(Parts(config, credentials, transport, store, stop, spans=spans))
         gc.freeze()  # what is made by now stays, and no collection need look at it: 11 ms of each full one
         await manager.run(stop)
+
+
+def open_store(config: Config) -> AbstractAsyncContextManager[ObservationStore | ExternalStore]:
+    """Where observations are kept. Entering raises StoreError where the own file cannot be written."""
+    if config.db_manager == "external":
+        return ExternalStore.open(config.db_manager_address)
+    return ObservationStore.open(config.sqlite_path)
 
 
 def build_manager(parts: Parts) -> Manager:
@@ -66,6 +79,7 @@ def build_manager(parts: Parts) -> Manager:
             parts.foreign,
             parts.registries,
             *parts.metrics_certificates,
+            *([parts.store] if isinstance(parts.store, ExternalStore) else []),
             *parts.recorders.values(),
         ],
         after_sync=[parts.foreign.gone],

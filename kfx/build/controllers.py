@@ -30,7 +30,9 @@ from kfx.runtime.handler import EnqueueRequestForObject, EnqueueRequestForOwner,
 from kfx.runtime.ratelimit import RateLimiter
 from kfx.runtime.reconcile import Reconciler, Request
 from kfx.runtime.store import Lister
+from kfx.services.external_store import ExternalStore
 
+DELETION_PATIENCE = 600.0  # seconds for which a Trial is kept while an external store does not answer
 EXPERIMENT, SUGGESTION, TRIAL = "experiment-controller", "suggestion-controller", "trial-controller"
 
 T = TypeVar("T", bound=KubeObject)
@@ -93,7 +95,12 @@ def _build_suggestion(parts: Parts) -> Controller:
 
 def _build_trial(parts: Parts) -> Controller:
     recorder, writer = parts.recording(TRIAL)
-    pods = parts.cache.informer(Pod, indexers=indexes.POD_INDEXERS, label_selector=indexes.TRIAL_PODS)
+    pods = parts.cache.informer(
+        Pod,
+        indexers=indexes.POD_INDEXERS,
+        label_selector=indexes.TRIAL_PODS,
+        optional="trials do not fail for pods that cannot start, nor tell of them",
+    )
     reconciler = TrialReconciler(
         trials=parts.trials,
         jobs=JobFinder(jobs=JobLister(parts.jobs), client=parts.reader, now=utc_now),
@@ -103,15 +110,27 @@ def _build_trial(parts: Parts) -> Controller:
             clock=time.monotonic,
             patience=parts.config.image_wait,
         ),
-        metrics=MetricsObserver(
-            observations=parts.store, clock=time.monotonic, patience=parts.config.metrics_wait
-        ),
+        metrics=_metrics_observer(parts),
         writer=writer,
         recorder=recorder,
         patience=Patience(time.monotonic, parts.config.image_wait),
         now=utc_now,
     )
     return _controller(parts, TRIAL, reconciler, parts.trials, recorder, limiter=trial_limiter())
+
+
+def _metrics_observer(parts: Parts) -> MetricsObserver:
+    """The own store is part of kfx and comes back with it; another one may be gone for good."""
+    external = parts.store if isinstance(parts.store, ExternalStore) else None
+    observer = MetricsObserver(
+        observations=parts.store,
+        clock=time.monotonic,
+        patience=parts.config.metrics_wait,
+        deletion_patience=DELETION_PATIENCE if external else None,
+    )
+    if external:
+        external.on_answer(observer.sweep)
+    return observer
 
 
 def _controller(

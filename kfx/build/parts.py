@@ -37,6 +37,7 @@ from kfx.runtime.loop_lag import LoopLag
 from kfx.runtime.metrics import RuntimeMetrics
 from kfx.runtime.reconcile import Request
 from kfx.runtime.writer import Writer
+from kfx.services.external_store import ExternalStore
 from kfx.store.observations import ObservationStore
 from kfx.webhooks.config_reader import KatibConfigReader
 
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from kfx.runtime.spans import Spans
 
 AGENT = f"kfx/{__version__}"
+WITHOUT_JOBS = "trials of this kind wait, and say why"
 
 
 class Parts:
@@ -57,7 +59,7 @@ class Parts:
         config: Config,
         credentials: Credentials,
         transport: Transport,
-        store: ObservationStore,
+        store: ObservationStore | ExternalStore,
         stop: asyncio.Event | None = None,
         *,
         spans: "Spans | None" = None,
@@ -83,7 +85,7 @@ class Parts:
         self.trials = self.cache.informer(Trial, indexers=indexes.TRIAL_INDEXERS, transform=compact)
         self.tallies = TrialTallies()
         kinds = parse_trial_resources(config.trial_resources)
-        self.jobs = {kind: self.cache.dynamic(kind) for kind in kinds}
+        self.jobs = {kind: self.cache.dynamic(kind, optional=WITHOUT_JOBS) for kind in kinds}
         self.templates = TemplateReader(client=self.reader, core_namespace=config.core_namespace)
         self.katib_config = self._config_reader()
         self.prepare = Preparer(self.validation_context)

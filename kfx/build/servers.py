@@ -17,6 +17,7 @@ from kfx.runtime.debug import DebugServer
 from kfx.runtime.health import Check, HealthServer, MetricsServer, ping, unless_stopping
 from kfx.runtime.manager import Server
 from kfx.services.db_manager import DBManager
+from kfx.services.external_store import ExternalStore
 from kfx.services.grpc_server import GrpcServer
 from kfx.services.health import Health
 from kfx.webhooks.certificates import certificate_source
@@ -55,16 +56,23 @@ def build_servers(parts: Parts, controllers: Sequence[Controller]) -> Sequence[S
         checks["certificates"] = certificates.ready
     liveness = {"healthz": ping, "loop": parts.loop_lag.check, "leader-election": parts.elector.alive}
     queues = {each.name: each.queue.state for each in controllers}
-    db_manager = DBManager(parts.store, namespaces_of=partial(_namespaces_of, parts))
+    remarks = {"db-manager": parts.store.check} if isinstance(parts.store, ExternalStore) else {}
     return (
-        HealthServer(parts.config.healthz_addr, checks, liveness=liveness),
+        HealthServer(parts.config.healthz_addr, checks, liveness=liveness, remarks=remarks),
         DebugServer(parts.config.debug_addr, queues=queues, caches=parts.cache.states),
         _metrics_server(parts, certificates),
         admission,
-        GrpcServer(
-            {"--db-manager-addr": parts.config.db_manager_addr}, [db_manager, Health(parts.store.ping)]
-        ),
+        *_grpc_servers(parts),
     )
+
+
+def _grpc_servers(parts: Parts) -> Sequence[Server]:
+    """None where collectors report to another database manager."""
+    if isinstance(parts.store, ExternalStore):
+        return ()
+    db_manager = DBManager(parts.store, namespaces_of=partial(_namespaces_of, parts))
+    addresses = {"--db-manager-addr": parts.config.db_manager_addr}
+    return (GrpcServer(addresses, [db_manager, Health(parts.store.ping)]),)
 
 
 def _metrics_server(parts: Parts, certificates: CertificateSource) -> MetricsServer:

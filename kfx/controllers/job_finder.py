@@ -55,6 +55,11 @@ class JobFinder:
         """The kind of the trial's job; ``None`` where that kind is not followed."""
         return self._jobs.resource_of(trial)
 
+    def problem(self, trial: Trial) -> str | None:
+        """The right that is missing to follow the kind of the trial's job; ``None`` where none is."""
+        resource = self._jobs.resource_of(trial)
+        return self._jobs.problem(resource) if resource is not None else None
+
     async def find(self, resource: Resource, trial: Trial) -> FoundJob | None:
         """The trial's job; ``None`` where it has none, or where it has ended and the job is not its own.
 

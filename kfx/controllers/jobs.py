@@ -26,6 +26,10 @@ class JobLister:
         found = self._resources.get((head.api_version, head.kind))
         return None if found is None or is_denied(found.group, found.kind) else found
 
+    def problem(self, resource: Resource) -> str | None:
+        """The right that is missing to follow the kind; ``None`` where it is followed."""
+        return self._listers[resource].problem
+
     def get(self, resource: Resource, trial: Trial) -> Unstructured | None:
         """The object of the trial's name, whoever owns it."""
         return self._listers[resource].get(Request(*trial.key))

@@ -1,32 +1,40 @@
 """What trials have reported, and how long one waits for it."""
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 
-from kfx.apis.common import MetricLog, ObjectiveSpec
+from kfx.apis.common import MetricLog
 from kfx.apis.trial import Trial
 from kfx.controllers.stopwatch import Stopwatches
 from kfx.katib.names import TRIAL_FINALIZER
-from kfx.katib.observation import Observed, observe, unavailable_log
+from kfx.katib.observation import Observed, observe, unavailable_log, wanted_metrics
 from kfx.katib.trial import TrialSeen, pushes
 from kfx.kube.model import KubeObject
 from kfx.runtime.reconcile import Request
 from kfx.store.errors import StoreError
 
+T = TypeVar("T")
+
 
 class Observations(Protocol):
     """Where metrics are kept; each call raises StoreError while the store does not answer."""
 
-    async def get(self, trial: str, *, namespace: str | None = None) -> Sequence[MetricLog]: ...
+    async def fold(
+        self,
+        trial: str,
+        into: Callable[[Iterable[MetricLog]], T],
+        *,
+        namespace: str | None = None,
+        metrics: Sequence[str] = (),
+    ) -> T: ...
 
     async def report(self, trial: str, logs: Sequence[MetricLog], namespace: str | None = None) -> None: ...
 
     async def delete(self, trial: str, namespace: str | None = None) -> None: ...
 
 
-MANY = 5_000  # lines from which on they are gone through beside the event loop
 MOST_LEFT = 10_000  # trials whose rows are remembered to be deleted later
 SWEPT_AT_ONCE = 100
 
@@ -75,7 +83,7 @@ class MetricsObserver:
         A collector may have reported after its trial was deleted. Raises StoreError.
         """
         namespace, name = trial.key
-        if await self._observations.get(name, namespace=namespace):
+        if await self._observations.fold(name, _has_any, namespace=namespace):
             await self._observations.delete(name, namespace)
         self._left.pop(Request(namespace, name), None)
 
@@ -94,6 +102,13 @@ class MetricsObserver:
         self._deleting.stop(request)
         await self._sweep()
         return ""
+
+    async def sweep(self) -> None:
+        """Delete what was left behind, as far as the store answers."""
+        left = len(self._left) + 1
+        while 0 < len(self._left) < left:
+            left = len(self._left)
+            await self._sweep()
 
     def forget(self, request: Request) -> None:
         """Nothing is waited for."""
@@ -122,8 +137,12 @@ class MetricsObserver:
     async def _observe(self, trial: Trial) -> Observed:
         namespace, name = trial.key
         objective = trial.spec.objective
-        logs = await self._observations.get(name, namespace=namespace)
-        found = await _aggregate(logs, objective)
+        found = await self._observations.fold(
+            name,
+            partial(observe, objective=objective),
+            namespace=namespace,
+            metrics=wanted_metrics(objective),
+        )
         if found.observation is None and pushes(trial):
             missing = unavailable_log(objective)
             await self._observations.report(name, missing, namespace)
@@ -131,7 +150,5 @@ class MetricsObserver:
         return found
 
 
-async def _aggregate(logs: Sequence[MetricLog], objective: ObjectiveSpec | None) -> Observed:
-    if len(logs) < MANY:
-        return observe(logs, objective)
-    return await asyncio.to_thread(observe, logs, objective)
+def _has_any(logs: Iterable[MetricLog]) -> bool:
+    return next(iter(logs), None) is not None

@@ -20,8 +20,9 @@ from kfx.runtime.store import Lister
 class PodObserver:
     """Fails a running trial whose pods cannot start, and finds what holds up one that may get on yet.
 
-    ``pods`` are those of :data:`kfx.controllers.indexes.TRIAL_PODS`, indexed by trial. ``patience``: seconds
-    for what may pass by itself, such as a registry that does not answer.
+    ``pods`` are those of :data:`kfx.controllers.indexes.TRIAL_PODS`, indexed by trial; where they may not be
+    followed, nothing is said of any. ``patience``: seconds for what may pass by itself, such as a registry
+    that does not answer.
     """
 
     def __init__(
@@ -72,8 +73,10 @@ class PodObserver:
             return replace(seen, state=JobState(Phase.FAILED, trouble.reason, trouble.message))
         return replace(seen, look_again=left)
 
-    def _missing(self, seen: TrialSeen) -> HoldUp:
+    def _missing(self, seen: TrialSeen) -> HoldUp | None:
         """A quota, a policy or a webhook may refuse them; only the job's events tell which."""
+        if self._pods.problem is not None:
+            return None
         trial, kind = seen.trial, seen.resource.kind if seen.resource is not None else "Job"
         namespace, name = trial.key
         where = f"kubectl describe {kind.lower()} {name} -n {namespace}"

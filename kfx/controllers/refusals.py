@@ -31,6 +31,12 @@ def judge(resource: Resource, error: ApiError) -> JobState | HoldUp | None:
     return None
 
 
+def withheld(resource: Resource, problem: str) -> HoldUp:
+    """The outcome of a job of this kind would never be seen; ``problem`` ends with the remedy."""
+    lead, _, remedy = problem.partition(": ")
+    return HoldUp("KindForbidden", f"jobs of kind {resource.kind} may not be followed ({lead})", remedy)
+
+
 def name_taken(error: TerminalError) -> HoldUp:
     """The job's name is somebody else's; the error's text names the object and the remedy."""
     lead, _, remedy = str(error).partition(": ")

@@ -10,7 +10,7 @@ from kfx.controllers.jobs import not_followed
 from kfx.controllers.metrics import MetricsObserver
 from kfx.controllers.patience import Patience
 from kfx.controllers.pods import PodObserver
-from kfx.controllers.refusals import is_of_creation, judge, name_taken
+from kfx.controllers.refusals import is_of_creation, judge, name_taken, withheld
 from kfx.katib import conditions as c
 from kfx.katib.gjson_path import ExpressionError
 from kfx.katib.hold_up import HoldUp, is_said
@@ -79,6 +79,8 @@ class TrialReconciler:
             self._forget(request)
         if trial is None:
             return Result()
+        if await self._is_withheld(trial):
+            return Result(LOOK_AGAIN)
         try:
             seen = await self._look(trial)
         except NameHeld as held:
@@ -99,6 +101,16 @@ class TrialReconciler:
         self._patience.forget(request)
         self._pods.forget(request)
         self._metrics.forget(request)
+
+    async def _is_withheld(self, trial: Trial) -> bool:
+        """Whether its job could not be seen, for want of a right; the trial says so."""
+        if trial.metadata.deletion_timestamp is not None or is_completed(trial):
+            return False
+        resource, problem = self._jobs.resource_of(trial), self._jobs.problem(trial)
+        if resource is None or problem is None:
+            return False
+        await self._hold_up(trial, withheld(resource, problem), tell=True)
+        return True
 
     async def _look(self, trial: Trial) -> TrialSeen:
         if trial.metadata.deletion_timestamp is not None:

@@ -60,30 +60,36 @@ def observe(logs: Iterable[MetricLog], objective: ObjectiveSpec | None) -> Obser
     """
     if objective is None:
         return Observed()
-    wanted = {objective.objective_metric_name, *objective.additional_metric_names}
+    wanted = frozenset(wanted_metrics(objective))
     found = {strategy.name: _Running() for strategy in objective.metric_strategies}
-    usable, bad = 0, list[MetricLog]()
+    usable, bad, first = 0, 0, None
     for log in logs:
         if log.name not in wanted:
             continue
         try:
             at = _instant(log)
         except _BadTime:
-            bad.append(log)
+            bad, first = bad + 1, first or log
             continue
         usable += 1
         if log.name in found:
             found[log.name].take(log, at)
     metrics = tuple(Metric(name=name, min=f.min, max=f.max, latest=f.latest) for name, f in found.items())
-    return Observed(Observation(metrics=metrics) if usable else None, _tell(bad, usable))
+    return Observed(Observation(metrics=metrics) if usable else None, _tell(first, bad, usable))
 
 
-def _tell(bad: Sequence[MetricLog], usable: int) -> str:
-    if not bad:
+def wanted_metrics(objective: ObjectiveSpec | None) -> tuple[str, ...]:
+    """The names of the metrics that an objective asks for, each once."""
+    if objective is None:
+        return ()
+    return tuple(dict.fromkeys((objective.objective_metric_name, *objective.additional_metric_names)))
+
+
+def _tell(first: MetricLog | None, bad: int, usable: int) -> str:
+    if first is None:
         return ""
-    first = bad[0]
     return (
-        f"{len(bad)} of {len(bad) + usable} values are left out, since their times are not RFC 3339, "
+        f"{bad} of {bad + usable} values are left out, since their times are not RFC 3339, "
         f"first that of metric {first.name}: {first.time_stamp[:40]!r}; "
         "report times as 2006-01-02T15:04:05Z, with an offset or Z"
     )

@@ -88,14 +88,17 @@ class Cache:
         label_selector: str = "",
         field_selector: str = "",
         transform: Callable[[T], T] | None = None,
+        optional: str = "",
     ) -> Lister[T]:
         """Follow a kind; asking again for the same selection gives the same lister, with more indexes.
 
         ``transform`` is applied to every object as soon as it is decoded; like index functions it must not
-        raise. ``ValueError`` when a second declaration contradicts the first.
+        raise. ``optional`` says, for the log, what goes without the kind: where the right to follow it is
+        missing nobody waits for it, its lister is empty and has a ``problem``, and it is followed from when
+        the right is there. ``ValueError`` when a second declaration contradicts the first.
         """
         chosen = Selection(kind, kind.resource, namespace, label_selector, field_selector)
-        found = self._declare(chosen, transform)
+        found = self._declare(chosen, transform, optional)
         found.store.add_indexers(indexers or {})
         return cast("Lister[T]", found.store)
 
@@ -107,10 +110,14 @@ class Cache:
         namespace: str = "",
         label_selector: str = "",
         field_selector: str = "",
+        optional: str = "",
     ) -> Lister[Unstructured]:
-        """Follow a kind that is named at run time; one that is not served counts as empty."""
+        """Follow a kind that is named at run time; one that is not served counts as empty.
+
+        ``optional`` as for :meth:`informer`.
+        """
         chosen = Selection(Unstructured, resource, namespace, label_selector, field_selector)
-        found = self._declare(chosen)
+        found = self._declare(chosen, optional=optional)
         found.store.add_indexers(indexers or {})
         return cast("Lister[Unstructured]", found.store)
 
@@ -122,10 +129,14 @@ class Cache:
         namespace: str = "",
         label_selector: str = "",
         field_selector: str = "",
+        optional: str = "",
     ) -> Lister[PartialObjectMetadata]:
-        """Follow the metadata of a kind; the server sends nothing else."""
+        """Follow the metadata of a kind; the server sends nothing else.
+
+        ``optional`` as for :meth:`informer`.
+        """
         chosen = Selection(PartialObjectMetadata, resource, namespace, label_selector, field_selector)
-        found = self._declare(chosen)
+        found = self._declare(chosen, optional=optional)
         found.store.add_indexers(indexers or {})
         return cast("Lister[PartialObjectMetadata]", found.store)
 
@@ -189,10 +200,13 @@ class Cache:
         return all(informer.synced.is_set() for informer in self._informers.values())
 
     def unsynced(self) -> list[str]:
-        """What readiness should name: kinds without a first list, and kinds we may no longer read."""
+        """What readiness should name: kinds without a first list, and kinds we may no longer read.
+
+        Optional kinds that may not be read do not count.
+        """
         found = []
         for chosen, informer in self._informers.items():
-            if problem := informer.reflector.problem:
+            if (problem := informer.reflector.problem) and not informer.reflector.optional:
                 found.append(f"{chosen}: {problem}")
             elif not informer.synced.is_set():
                 found.append(f"{chosen}: not listed yet")
@@ -227,7 +241,9 @@ class Cache:
         """Objects held, by selection."""
         return {str(chosen): len(informer.store) for chosen, informer in self._informers.items()}
 
-    def _declare(self, chosen: Selection, transform: Callable[[Any], Any] | None = None) -> Informer[Any]:
+    def _declare(
+        self, chosen: Selection, transform: Callable[[Any], Any] | None = None, optional: str = ""
+    ) -> Informer[Any]:
         found = self._informers.get(chosen)
         if found is None:
             metrics = self._metrics.informer(str(chosen.resource))
@@ -239,6 +255,7 @@ class Cache:
                 metrics=metrics,
                 streaming=True,
                 transform=transform,
+                optional=optional,
             )
             metrics.last_event_age.set_function(partial(self._longest_age, chosen.resource))
             metrics.last_version.set_function(partial(self._lowest_version, chosen.resource))
@@ -247,6 +264,8 @@ class Cache:
                 self._start(chosen, found)
         elif transform is not None and found.reflector.transform is not transform:
             raise ValueError(f"{chosen}: declare the transform with the first use of the kind")
+        elif optional and found.reflector.optional != optional:
+            raise ValueError(f"{chosen}: declare that it is optional with the first use of the kind")
         return found
 
     def _longest_age(self, resource: Resource) -> float:

@@ -36,7 +36,8 @@ def unless_stopping(stop: asyncio.Event, check: Check) -> Check:
 class HealthServer(OptionalServer):
     """``/readyz`` for all of ``checks``, ``/healthz`` for all of ``liveness``; below them each by its name.
 
-    ``addr``: ``host:port``, ``:port``, or ``0`` for none. Raises InvalidAddress.
+    ``remarks`` stand in ``/readyz`` beside the checks, but make nobody unready: what others of this process
+    can do without. ``addr``: ``host:port``, ``:port``, or ``0`` for none. Raises InvalidAddress.
     """
 
     def __init__(
@@ -45,25 +46,35 @@ class HealthServer(OptionalServer):
         checks: Mapping[str, Check],
         *,
         liveness: Mapping[str, Check] | None = None,
+        remarks: Mapping[str, Check] | None = None,
         flag: str = "--healthz-addr",
     ) -> None:
         super().__init__(addr, self._answer, flag=flag)
         self._groups = {"healthz": liveness or {"healthz": ping}, "readyz": checks or {"readyz": ping}}
+        self._remarks = remarks or {}
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         _, group, *rest = request.path.split("/")
         checks = self._groups.get(group)
         name = "/".join(rest)
-        if checks is None or (name and name not in checks):
+        remarks = self._remarks if group == "readyz" else {}
+        if checks is None or (name and name not in {**checks, **remarks}):
             return plain(404, "404 page not found\n")
         if name:
-            reason = checks[name]()
+            reason = {**checks, **remarks}[name]()
             return plain(200, "ok") if reason is None else plain(500, f"{name}: {_one_line(reason)}\n")
-        query = request.query
-        return report(group, checks, excluded=set(query.getall("exclude", ())), verbose="verbose" in query)
+        excluded = set(request.query.getall("exclude", ()))
+        return report(group, checks, remarks, excluded=excluded, verbose="verbose" in request.query)
 
 
-def report(group: str, checks: Mapping[str, Check], *, excluded: set[str], verbose: bool) -> web.Response:
+def report(
+    group: str,
+    checks: Mapping[str, Check],
+    remarks: Mapping[str, Check],
+    *,
+    excluded: set[str],
+    verbose: bool,
+) -> web.Response:
     """``ok``, or a line per check when one fails or all are asked for."""
     lines, failed = [], False
     for name, check in checks.items():
@@ -73,7 +84,10 @@ def report(group: str, checks: Mapping[str, Check], *, excluded: set[str], verbo
         reason = check()
         failed = failed or reason is not None
         lines.append(f"[+]{name} ok" if reason is None else f"[-]{name} failed: {_one_line(reason)}")
-    if excluded - checks.keys():
+    for name, remark in remarks.items():
+        reason = remark()
+        lines.append(f"[+]{name} ok" if reason is None else f"[!]{name} waits: {_one_line(reason)}")
+    if excluded - checks.keys() - remarks.keys():
         lines.append("warn: some of the checks to exclude do not exist")
     if failed:
         return plain(500, "\n".join([*lines, f"{group} check failed\n"]))

@@ -62,6 +62,7 @@ class Informer(Generic[T]):
             case ListEnd(keys):
                 for key in self.store.missing_from(keys):
                     self._forget(key, None, listed=True)
+                self.store.problem = self.reflector.problem
                 self.synced.set()
 
     def _put(self, obj: T | Unreadable, *, listed: bool = False) -> None:

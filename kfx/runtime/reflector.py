@@ -32,6 +32,7 @@ LIST_SECONDS = 300  # after which a server ends the stream of a list
 SHORT_WATCH = 1.0  # seconds; a watch that ends sooner and brought nothing counts as an error
 STREAM_SILENCE = 10.0  # seconds; an old server takes a streamed list for a watch and never ends it
 AWAY = (errors.Unreachable, ConnectionCut)  # what restored its data meanwhile was stopped for it
+REFUSALS = 3  # in a row, until a right counts as missing: a server that is starting may know no roles yet
 NOT_SERVED_PERIOD = 30.0  # seconds between two looks for a kind that is not served
 
 log = get_logger(__name__)
@@ -77,6 +78,9 @@ class Reflector(Generic[T]):
     ``streaming``: the first list comes as a stream of events, which costs the server no whole list in memory;
     a server that cannot is asked for pages from then on. ``transform``: from what was sent to what is kept.
 
+    ``optional`` says what goes without the collection: where it may not be read it then counts as empty, and
+    is asked for again within 30 s.
+
     ``problem`` says why the collection cannot be followed for reasons a person must mend, else ``None``.
     ``served`` is false while the server knows no such kind.
     """
@@ -90,9 +94,11 @@ class Reflector(Generic[T]):
         metrics: InformerMetrics,
         streaming: bool = False,
         transform: Callable[[T], T] | None = None,
+        optional: str = "",
     ) -> None:
         self._streaming = streaming
         self.transform = transform
+        self.optional = optional
         self.problem: str | None = None
         self.served = True
         self._resource = resource
@@ -103,8 +109,8 @@ class Reflector(Generic[T]):
         self._since: str | None = None  # the state: the version to watch from, None when a list is due
         self._reason = "start"  # of the next list
         self._ever_listed = False
-        self._absent = 0  # times in a row that the kind was not served
-        self._failing: type[Exception] | None = None
+        self._absent = 0  # times in a row that the kind was not served, or withheld
+        self._failing: type[Exception] | str | None = None
         self._heard_at: float | None = None
 
     def age(self) -> float:
@@ -118,6 +124,7 @@ class Reflector(Generic[T]):
     async def changes(self) -> AsyncGenerator[Change[T], None]:
         """Every change, without end: a lost connection is a pause, never an error."""
         while True:
+            listing = self._since is None
             step = self._list() if self._since is None else self._watch(self._since)
             try:
                 async with aclosing(step):
@@ -133,21 +140,18 @@ class Reflector(Generic[T]):
                     await self._ask_whether_set_back()
             except errors.ApiError as failed:
                 self._relist("error")
-                await self._pause(failed)
+                withheld = bool(self.optional) and isinstance(failed, errors.Forbidden)
+                await self._pause(failed, quiet=listing and withheld)
 
     async def _list(self) -> AsyncGenerator[Change[T], None]:
         """One list. Nothing of it is passed on before all of it is here, so that it is of one moment."""
         self._metrics.lists(self._reason).inc()
         try:
             pages, keys, version = await self._stage()
-        except errors.NotFound as failed:
-            self._absent += 1
-            if self._ever_listed and self._absent == 1:
-                raise  # a server that is just starting may say so of a kind it serves: ask twice
-            self._heard(failed)
-            self.served = False
+        except (errors.NotFound, errors.Forbidden) as failed:
+            wait = self._go_without(failed)
             yield ListEnd(frozenset())
-            await asyncio.sleep(NOT_SERVED_PERIOD * random.uniform(0.9, 1.1))  # noqa: S311 — spreads clients
+            await asyncio.sleep(wait)
             return
         except (errors.ApiError, errors.TransportError):
             if self.served:
@@ -160,6 +164,37 @@ class Reflector(Generic[T]):
             await asyncio.sleep(0)
         self._since, self._ever_listed, self._absent = version, True, 0
         yield ListEnd(keys)
+
+    def _go_without(self, failed: errors.ApiError) -> float:
+        """Seconds until the kind is asked for again, which counts as empty meanwhile. Raises ``failed`` where
+        it may not."""
+        withheld = isinstance(failed, errors.Forbidden)
+        if withheld and not self.optional:
+            if self.served:
+                self._absent = 0
+            raise failed
+        self._absent += 1
+        if self._absent < (REFUSALS if withheld else 2 if self._ever_listed else 1):
+            raise failed  # a server that is just starting may say so of a kind it serves
+        if withheld:
+            self._say_withheld(failed)
+            return min(self._backoff.next(), NOT_SERVED_PERIOD)
+        self._heard(failed)
+        self.served = False
+        return NOT_SERVED_PERIOD * random.uniform(0.9, 1.1)  # noqa: S311 — spreads clients
+
+    def _say_withheld(self, failed: errors.ApiError) -> None:
+        self._heard_at = asyncio.get_running_loop().time()
+        self.problem = f"forbidden: {missing_rule(self._resource)}"
+        if self._failing != "withheld":
+            self._failing = "withheld"
+            log.warning(
+                "may not be followed; going on without",
+                resource=str(self._resource),
+                without=self.optional,
+                remedy=missing_rule(self._resource),
+                error=str(failed),
+            )
 
     async def _stage(self) -> "_Staged[T]":
         """All objects in slices, all keys, and the list's version.

@@ -16,6 +16,11 @@ IndexFunc = Callable[[T], Iterable[str]]
 class Lister(Protocol[T]):
     """The read side: synchronous, never a request to the server. Objects are shared and never changed."""
 
+    @property
+    def problem(self) -> str | None:
+        """The right that is missing to follow an optional kind, which seems empty; ``None`` where none is."""
+        ...
+
     def get(self, key: Request) -> T | None:
         """The object, ``None`` if it is not there."""
         ...
@@ -47,6 +52,7 @@ class Store(Generic[T]):
 
     def __init__(self, indexers: Mapping[str, IndexFunc[T]] | None = None) -> None:
         self._indexers: dict[str, IndexFunc[T]] = {}
+        self.problem: str | None = None
         self._items: dict[Request, T] = {}
         self._unreadable: dict[Request, Unreadable] = {}
         self._indices: dict[str, dict[str, dict[Request, None]]] = {}

@@ -1,6 +1,6 @@
 """Between the bytes of ``api.v1.beta1`` and kfx's own types. The generated messages go no further."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 from google.protobuf.message import DecodeError
@@ -35,7 +35,7 @@ def report_from_wire(data: bytes) -> Report:
         message = api_pb2.ReportObservationLogRequest.FromString(data)
     except DecodeError as error:
         raise MalformedMessage(f"not a ReportObservationLogRequest: {error}") from None
-    return Report(trial=message.trial_name, logs=_logs_of(message.observation_log))
+    return Report(trial=message.trial_name, logs=tuple(_logs_of(message.observation_log)))
 
 
 def report_to_wire(report: Report) -> bytes:
@@ -79,6 +79,11 @@ def logs_to_wire(logs: Iterable[MetricLog]) -> bytes:
 
 def logs_from_wire(data: bytes) -> tuple[MetricLog, ...]:
     """Raises MalformedMessage."""
+    return tuple(iter_logs_from_wire(data))
+
+
+def iter_logs_from_wire(data: bytes) -> Iterator[MetricLog]:
+    """As :func:`logs_from_wire`, one after the other. Raises MalformedMessage at once."""
     try:
         message = api_pb2.GetObservationLogReply.FromString(data)
     except DecodeError as error:
@@ -101,8 +106,8 @@ def deleted_trial_to_wire(trial: str) -> bytes:
     return encoded
 
 
-def _logs_of(message: "api_pb2.ObservationLog") -> tuple[MetricLog, ...]:
-    return tuple(
+def _logs_of(message: "api_pb2.ObservationLog") -> Iterator[MetricLog]:
+    return (
         MetricLog(time_stamp=log.time_stamp, name=log.metric.name, value=log.metric.value)
         for log in message.metric_logs
     )

@@ -4,10 +4,8 @@ Its messages name a trial but no namespace. The namespace comes from the caller'
 the trials the process knows; a report is never refused for the want of it.
 """
 
-import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
 
 from grpc import StatusCode
 
@@ -18,20 +16,14 @@ from kfx.services.convert import (
     logs_to_wire,
     report_from_wire,
 )
-from kfx.services.rpc import Call, Method, RpcFailure
+from kfx.services.rpc import Call, Method, RpcFailure, beside
 from kfx.store.errors import AmbiguousTrial, BadTime, StoreError
 from kfx.store.observations import ObservationStore
-
-LARGE_MESSAGE = 64 * 1024
-"""Bytes from which a message is decoded or encoded beside the event loop."""
 
 MAX_ROWS = 500_000
 """Rows of one reply. Katib sends any number; this many already fill the largest message."""
 
 _ROW_BYTES = 64
-
-A = TypeVar("A")
-B = TypeVar("B")
 
 NamespacesOf = Callable[[str], Sequence[str]]
 """The namespaces that have a trial of this name, as far as this process knows."""
@@ -61,7 +53,7 @@ class DBManager:
     async def report(self, request: bytes, call: Call) -> bytes:
         """Stores a report. Codes: INVALID_ARGUMENT (a time, the trial's name), UNAVAILABLE (the store)."""
         with _failures():
-            report = await _beside(len(request), report_from_wire, request)
+            report = await beside(len(request), report_from_wire, request)
             if not report.trial:
                 raise RpcFailure(StatusCode.INVALID_ARGUMENT, "trial_name is empty: name the trial")
             known = self._namespaces_of(report.trial) if call.namespace is None else (call.namespace,)
@@ -87,7 +79,7 @@ class DBManager:
                 f"trial {wanted.trial} has more than {MAX_ROWS} values: "
                 "ask for less by metric_name, start_time or end_time",
             )
-        return await _beside(len(logs) * _ROW_BYTES, logs_to_wire, logs)
+        return await beside(len(logs) * _ROW_BYTES, logs_to_wire, logs)
 
     async def delete(self, request: bytes, call: Call) -> bytes:
         """Forgets a trial. Codes as :meth:`get`."""
@@ -103,10 +95,6 @@ class DBManager:
         if len(known) > 1:
             raise AmbiguousTrial(trial, list(known))
         return known[0] if known else None
-
-
-async def _beside(size: int, function: Callable[[A], B], argument: A) -> B:
-    return await asyncio.to_thread(function, argument) if size > LARGE_MESSAGE else function(argument)
 
 
 @contextmanager

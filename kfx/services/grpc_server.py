@@ -10,10 +10,7 @@ import grpc.aio
 
 from kfx.runtime.address import Address, AddressInUse, bind, parse_address
 from kfx.runtime.log import get_logger
-from kfx.services.rpc import Call, Method, RpcFailure, Service
-
-MAX_MESSAGE = 64 * 1024 * 1024
-"""Bytes either way. gRPC's own 4 MiB would refuse the log of a long training."""
+from kfx.services.rpc import MAX_MESSAGE, NAMESPACE_KEY, Call, Method, RpcFailure, Service
 
 MAX_SECONDS = 60.0
 """A call that states no deadline ends after this."""
@@ -22,8 +19,6 @@ MAX_CONCURRENT = 4096
 """Calls in hand at once; more are told RESOURCE_EXHAUSTED, so that memory stays bounded."""
 
 GRACE_SECONDS = 5.0
-
-NAMESPACE_KEY = "kfx-namespace"
 
 _log = get_logger("grpc-server")
 

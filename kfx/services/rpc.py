@@ -3,11 +3,24 @@
 Services know neither sockets nor contexts; :mod:`kfx.services.grpc_server` carries the bytes.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import grpc
+
+MAX_MESSAGE = 64 * 1024 * 1024
+"""Bytes either way. gRPC's own 4 MiB would refuse the log of a long training."""
+
+NAMESPACE_KEY = "kfx-namespace"
+"""The metadata by which a caller names the namespace of a trial."""
+
+LARGE_MESSAGE = 64 * 1024
+"""Bytes from which a message is decoded or encoded beside the event loop."""
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,3 +50,8 @@ class RpcFailure(Exception):
     def __init__(self, code: grpc.StatusCode, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+async def beside(size: int, function: Callable[[A], B], argument: A) -> B:
+    """The function's result, without holding up the event loop where ``size``, in bytes, is large."""
+    return await asyncio.to_thread(function, argument) if size > LARGE_MESSAGE else function(argument)

@@ -6,7 +6,7 @@ store's own, one that writes and a few that read, so the event loop never waits 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -83,12 +83,28 @@ class ObservationStore:
         query = LogQuery(
             trial=trial,
             namespace=namespace,
-            metric=metric,
+            metrics=(metric,) if metric else (),
             start=_parse("start", start) if start else None,
             end=_parse("end", end) if end else None,
             limit=limit,
         )
-        return await self._run(self._reading, partial(self._get, query))
+        return await self._run(self._reading, partial(self._fold, query, list))
+
+    async def fold(
+        self,
+        trial: str,
+        into: Callable[[Iterable[MetricLog]], T],
+        *,
+        namespace: str | None = None,
+        metrics: Sequence[str] = (),
+    ) -> T:
+        """What ``into`` makes of the values of :meth:`get`, in memory that does not grow with them.
+
+        It runs on a thread of the store. ``metrics``: the names that matter, empty for all. Raises as
+        :meth:`get`.
+        """
+        query = LogQuery(trial=trial, namespace=namespace, metrics=tuple(metrics))
+        return await self._run(self._reading, partial(self._fold, query, into))
 
     async def delete(self, trial: str, namespace: str | None = None) -> None:
         """Forgets a trial; one that has no rows is no error. Raises AmbiguousTrial, StoreError."""
@@ -96,7 +112,7 @@ class ObservationStore:
 
     async def ping(self) -> None:
         """Reads the table. Raises StoreError where that fails."""
-        await self._run(self._reading, partial(self._get, LogQuery(trial="", limit=1)))
+        await self._run(self._reading, partial(self._fold, LogQuery(trial="", limit=1), list))
 
     async def _run(self, threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(threads, work)
@@ -108,12 +124,12 @@ class ObservationStore:
         with explained(self._path), self._writer.begin() as connection:
             insert_report(connection, trial, namespace, rows)
 
-    def _get(self, query: LogQuery) -> list[MetricLog]:
+    def _fold(self, query: LogQuery, into: Callable[[Iterable[MetricLog]], T]) -> T:
         with explained(self._path), self._reader.connect() as connection:
-            return [
+            return into(
                 MetricLog(time_stamp=format_time(row.time), name=row.metric_name, value=row.value)
                 for row in select_logs(connection, query)
-            ]
+            )
 
     def _delete(self, trial: str, namespace: str | None) -> None:
         with explained(self._path), self._writer.begin() as connection:

@@ -30,7 +30,7 @@ class LogQuery:
 
     trial: str
     namespace: str | None = None
-    metric: str = ""
+    metrics: tuple[str, ...] = ()
     start: datetime | None = None
     end: datetime | None = None
     limit: int | None = None
@@ -80,8 +80,8 @@ def _is_last_report(
 def select_logs(connection: Connection, query: LogQuery) -> Iterator[LogRow]:
     """Rows by time, those of one time in the order they came. Raises AmbiguousTrial."""
     wanted = [_row.trial_name == query.trial, *_in_namespace(connection, query.trial, query.namespace)]
-    if query.metric:
-        wanted.append(_row.metric_name == query.metric)
+    if query.metrics:
+        wanted.append(_row.metric_name.in_(query.metrics))
     if query.start is not None:
         wanted.append(_row.time >= query.start)
     if query.end is not None:

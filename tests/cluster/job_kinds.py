@@ -9,10 +9,10 @@ from typing import Any
 from kfx.apis.common import MetricLog
 from kfx.build import utc_now
 from kfx.controllers.jobs import parse_trial_resource
+from kfx.controllers.metrics import Observations
 from kfx.kube.client import Client
 from kfx.kube.errors import Conflict, NotFound
 from kfx.kube.resource import Resource
-from kfx.store.observations import ObservationStore
 from tests.cluster.crds import DEFINITIONS, served
 from tests.cluster.katib import NAMESPACE
 
@@ -112,7 +112,7 @@ async def remove(client: Client, *kinds: JobKind) -> None:
 
 
 @asynccontextmanager
-async def operating(client: Client, store: ObservationStore, *kinds: JobKind) -> AsyncIterator[None]:
+async def operating(client: Client, store: Observations, *kinds: JobKind) -> AsyncIterator[None]:
     """Every job of these kinds reports a loss and is done, as soon as it is there."""
 
     async def operate() -> None:
@@ -129,7 +129,7 @@ async def operating(client: Client, store: ObservationStore, *kinds: JobKind) ->
             task.cancel()
 
 
-async def _finish_all(client: Client, store: ObservationStore, kind: JobKind) -> None:
+async def _finish_all(client: Client, store: Observations, kind: JobKind) -> None:
     with suppress(NotFound, Conflict):
         found = await client.request("GET", kind.resource.path(NAMESPACE))
         for job in found["items"]:

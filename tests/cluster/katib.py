@@ -1,7 +1,7 @@
 """The whole process but for its ports, and what a node would do to the jobs of trials."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 from kfx.apis.common import MetricLog
 from kfx.apis.core import Pod
 from kfx.apis.trial import Trial
-from kfx.build import Parts, build_manager, utc_now
+from kfx.build import Parts, build_manager, open_store, utc_now
 from kfx.config import Config, load_config
 from kfx.katib.names import LABEL_TRIAL
 from kfx.kube.client import Client
@@ -18,6 +18,7 @@ from kfx.kube.credentials import Credentials
 from kfx.kube.transport import Transport
 from kfx.runtime.metrics import RuntimeMetrics
 from kfx.runtime.spans import Spans
+from kfx.services.external_store import ExternalStore
 from kfx.store.observations import ObservationStore
 from tests.katib_objects import FAILURE, JOBS, SUCCESS
 from tests.serving import new_pair, write_pair
@@ -25,7 +26,7 @@ from tests.serving import new_pair, write_pair
 NAMESPACE = "default"
 
 
-def settings(folder: Path, *more: str) -> Config:
+def settings(folder: Path, *more: str, environ: Mapping[str, str] | None = None) -> Config:
     """As the process is started, with short patience, a webhook port of its own and no other server.
 
     ``more`` flags win over these.
@@ -36,7 +37,9 @@ def settings(folder: Path, *more: str) -> Config:
         "metrics-wait": "2s", "image-wait": "2s",
     }  # fmt: skip
     kinds = [f"--trial-resources={kind}" for kind in ("Job.v1.batch", "TFJob.v1.kubeflow.org")]
-    config = load_config([f"--{name}={value}" for name, value in flags.items()] + kinds + list(more), {})
+    config = load_config(
+        [f"--{name}={value}" for name, value in flags.items()] + kinds + list(more), environ or {}
+    )
     stated = any(flag.startswith("--webhook-port=") for flag in more)
     return config if stated else replace(config, webhook_port=0)
 
@@ -44,7 +47,9 @@ def settings(folder: Path, *more: str) -> Config:
 class Platform:
     """The API server, the controllers, and what a node would do."""
 
-    def __init__(self, client: Client, store: ObservationStore, metrics: RuntimeMetrics) -> None:
+    def __init__(
+        self, client: Client, store: ObservationStore | ExternalStore, metrics: RuntimeMetrics
+    ) -> None:
         self.client, self.store, self.metrics = client, store, metrics
 
     async def read(self, kind: Any, name: str) -> Any:
@@ -129,17 +134,22 @@ def condition(document: dict[str, Any], kind: str) -> dict[str, Any] | None:
 
 @asynccontextmanager
 async def working(
-    client: Client, credentials: Credentials, folder: Path, *flags: str, spans: Spans | None = None
+    client: Client,
+    credentials: Credentials,
+    folder: Path,
+    *flags: str,
+    spans: Spans | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Platform]:
     """The process at work."""
     write_pair(folder, new_pair())
-    stop = asyncio.Event()
+    stop, config = asyncio.Event(), settings(folder, *flags, environ=environ)
     async with (
-        ObservationStore.open(folder / "observations.db") as store,
+        open_store(config) as store,
         spans.transport(credentials) if spans else Transport.open(credentials) as transport,
         asyncio.TaskGroup() as group,
     ):
-        parts = Parts(settings(folder, *flags), credentials, transport, store, spans=spans)
+        parts = Parts(config, credentials, transport, store, spans=spans)
         group.create_task(build_manager(parts).run(stop))
         try:
             yield Platform(client, store, parts.metrics)

@@ -207,7 +207,7 @@ async def test_a_deleted_trial_takes_its_metrics_along_and_comes_back(platform: 
         return found and found[0]["metadata"]["uid"] != first
 
     await platform.until(another)
-    assert await platform.store.get(name, namespace=NAMESPACE) == []
+    assert await platform.store.fold(name, list, namespace=NAMESPACE) == []
 
 
 async def test_another_process_finishes_what_a_stopped_one_began(

@@ -278,7 +278,7 @@ async def test_a_deleted_trial_is_succeeded_by_a_namesake_with_its_own_metrics(p
     )
     await create(platform, job_trial("twice"))
     await until_word(platform, "twice", "Running")
-    assert await platform.store.get("twice", namespace=NAMESPACE) == []
+    assert await platform.store.fold("twice", list, namespace=NAMESPACE) == []
     await platform.finish("twice", value="0.5")
     found = await until_word(platform, "twice", "Succeeded")
     assert found["status"]["observation"]["metrics"][0]["min"] == "0.5"

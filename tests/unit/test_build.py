@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from kfx.apis.core import Pod
 from kfx.apis.trial import Trial
-from kfx.build import Parts, build_manager
+from kfx.build import Parts, build_manager, open_store
 from kfx.build.servers import WATCH_SILENCE, build_handlers, informers_ready, watches_ready
 from kfx.config import load_config
 from kfx.kube.credentials import Credentials
@@ -30,7 +32,8 @@ from kfx.runtime.reconcile import Request
 from kfx.runtime.review import AdmissionRequest, InvalidRequest
 from kfx.runtime.spans import Spans
 from kfx.runtime.tls import dial, verifier_of
-from kfx.store.observations import ObservationStore
+from kfx.services.external_store import ExternalStore
+from kfx.services.grpc_server import GrpcServer
 from kfx.webhooks.pod_injector import PodInjector
 from tests.serving import Answer, get, hearing, new_pair, write_pair
 
@@ -50,7 +53,7 @@ async def wired(
     credentials = Credentials(server)
     config = load_config([f"--cert-dir={folder}", *flags], {})
     async with (
-        ObservationStore.open(folder / "observations.db") as store,
+        open_store(replace(config, sqlite_path=str(folder / "observations.db"))) as store,
         Transport.open(credentials) as transport,
     ):
         yield Parts(config, credentials, transport, store, stop, spans=spans)
@@ -63,14 +66,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def may(verb: str, resource: Resource, namespace: str) -> bool:
-    """Whether config/rbac grants it."""
-    files = ["cluster_role.yaml"] + (["role.yaml"] if namespace == "kubeflow" else [])
+def may(verb: str, resource: Resource, namespace: str, *, role: str = "") -> bool:
+    """Whether config/rbac grants it, or the cluster role ``role`` alone."""
+    files = [role] if role else ["cluster_role.yaml"] + (["role.yaml"] if namespace == "kubeflow" else [])
     rules = [rule for name in files for rule in yaml.safe_load((RBAC / name).read_text())["rules"]]
     return any(
         resource.group in rule["apiGroups"]
         and resource.plural in rule["resources"]
-        and verb in rule["verbs"]
+        and {verb, "*"} & set(rule["verbs"])
         and "resourceNames" not in rule
         for rule in rules
     )
@@ -88,6 +91,23 @@ async def test_everything_that_is_followed_may_be_followed(tmp_path: Path) -> No
         if not may(verb, chosen.resource, chosen.namespace)
     ]
     assert denied == []
+
+
+async def test_what_katibs_own_role_does_not_let_be_followed_is_optional(tmp_path: Path) -> None:
+    """So are jobs of all kinds: the roles of older releases know no TrainJobs."""
+    role = "katib/cluster_role.yaml"
+    async with wired(tmp_path) as parts:
+        build_manager(parts)
+        followed = {chosen: each.reflector.optional for chosen, each in parts.cache._informers.items()}
+        kinds = set(parts.jobs)
+    needed = {
+        str(chosen)
+        for chosen in followed
+        if not all(may(verb, chosen.resource, "", role=role) for verb in ("list", "watch"))
+    }
+    assert needed == {"pods (katib.kubeflow.org/trial)"}
+    optional = {chosen.resource for chosen, without in followed.items() if without}
+    assert optional == kinds | {Pod.resource}
 
 
 async def test_every_kind_of_job_that_the_flag_names_is_followed(tmp_path: Path) -> None:
@@ -252,3 +272,37 @@ async def test_collectors_report_an_early_stop_to_kfx_itself(tmp_path: Path) -> 
         settings = await injector._settings.read()
     assert settings.early_stopping_address == "katib-db-manager.kubeflow:6788"
     assert (settings.inject_security_context, settings.native_sidecar) == (False, False)
+
+
+async def test_beside_an_external_store_nothing_is_served_to_collectors_and_no_file_is_opened(
+    tmp_path: Path,
+) -> None:
+    async with wired(tmp_path, "--db-manager=external") as parts:
+        manager = build_manager(parts)
+        assert isinstance(parts.store, ExternalStore)
+        assert not any(isinstance(each, GrpcServer) for each in manager._servers)
+        assert parts.store in manager._background
+        (trial,) = [each for each in manager._controllers if each.name == "trial-controller"]
+        assert trial._reconciler._metrics._deletion_patience == 600  # type: ignore[attr-defined]
+        assert len(parts.store._on_answer) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_with_the_own_store_collectors_are_served_and_no_trial_is_let_go_too_soon(
+    tmp_path: Path,
+) -> None:
+    async with wired(tmp_path) as parts:
+        manager = build_manager(parts)
+        assert any(isinstance(each, GrpcServer) for each in manager._servers)
+        (trial,) = [each for each in manager._controllers if each.name == "trial-controller"]
+        assert trial._reconciler._metrics._deletion_patience is None  # type: ignore[attr-defined]
+
+
+async def test_an_external_store_that_does_not_answer_is_told_but_webhooks_stay_ready(
+    tmp_path: Path, free_port: int
+) -> None:
+    flags = ("--db-manager=external", ON_A_FREE_PORT.format(free_port))
+    async with wired(tmp_path, *flags) as parts:
+        both, alone = await probed(parts, "/readyz", "/readyz/db-manager")
+    assert b"[!]db-manager waits: database manager katib-db-manager.kubeflow:6789 has not" in both.body
+    assert (alone.status, alone.body.partition(b": ")[0]) == (500, b"db-manager")

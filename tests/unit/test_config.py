@@ -49,7 +49,6 @@ def test_what_the_file_says_without_effect_is_carried_to_the_log(katib_config):
     assert [each.partition(" ")[0] for each in config.warnings] == [
         "init.controller.nope",
         "--experiment-suggestion-name",
-        "--enable-grpc-probe-in-suggestion=false",
     ]
     assert load_config([], {}).warnings == ()
 
@@ -100,6 +99,25 @@ def test_each_of_katibs_flags_wins_over_the_file_from_either_place(katib_config,
 def test_one_variable_carries_flags_and_the_command_line_wins():
     config = load_config(["--log-level=error"], {"KFX_FLAGS": "--log-level=debug --webhook-port 1234"})
     assert (config.log_level, config.webhook_port) == ("error", 1234)
+
+
+@pytest.mark.parametrize("program", ["katib-controller", "./katib-controller", "/app/katib-controller"])
+def test_under_katibs_name_algorithms_run_in_images_unless_a_flag_says_otherwise(program):
+    assert load_config([], {}, program=program).suggestions == "image"
+    assert load_config(["--suggestions=embedded"], {}, program=program).suggestions == "embedded"
+    by_variable = load_config([], {"KFX_FLAGS": "--suggestions=embedded"}, program=program)
+    assert by_variable.suggestions == "embedded"
+
+
+@pytest.mark.parametrize("program", ["kfx", "/katib-controller/kfx", "katib-controller.py", ""])
+def test_under_any_other_name_algorithms_run_inside_kfx(program):
+    assert load_config([], {}, program=program).suggestions == "embedded"
+    assert load_config(["--suggestions=image"], {}, program=program).suggestions == "image"
+
+
+def test_a_place_for_algorithms_that_is_none_is_refused():
+    with pytest.raises(FlagError, match='"pods" for flag --suggestions: expected one of embedded, image'):
+        load_config(["--suggestions=pods"], {})
 
 
 @pytest.mark.parametrize(
@@ -274,3 +292,48 @@ def test_the_collectors_form_and_the_registries_without_tls_are_told_by_flags():
 def test_a_form_or_a_registry_that_is_none_is_refused_by_its_flag(flag):
     with pytest.raises(FlagError, match=flag.partition("=")[0]):
         load_config([flag], {})
+
+
+IP, NAMESPACE = "KATIB_DB_MANAGER_SERVICE_IP", "KATIB_DB_MANAGER_SERVICE_NAMESPACE"
+
+
+@pytest.mark.parametrize(
+    ("env", "place"),
+    [
+        ({}, "embedded"),
+        ({IP: "10.0.0.1"}, "external"),
+        ({NAMESPACE: "db"}, "external"),
+        ({NAMESPACE: ""}, "external"),
+        (
+            {
+                "KATIB_DB_MANAGER_SERVICE_HOST": "10.0.0.9",
+                "KATIB_DB_MANAGER_SERVICE_PORT": "6789",
+                "KATIB_DB_MANAGER_SERVICE_PORT_API": "6789",
+                "KATIB_DB_MANAGER_PORT": "tcp://10.0.0.9:6789",
+                "KATIB_DB_MANAGER_PORT_6789_TCP_ADDR": "10.0.0.9",
+            },
+            "embedded",
+        ),
+    ],
+    ids=["nothing", "address", "namespace", "empty namespace", "what the kubelet injects"],
+)
+def test_katibs_variables_lead_to_its_database_manager_but_not_what_the_kubelet_injects(env, place):
+    """Decision 1."""
+    assert load_config([], env).db_manager == place
+    assert load_config(["--db-manager=embedded"], env).db_manager == "embedded"
+
+
+def test_under_katibs_name_observations_are_kept_by_its_database_manager_unless_a_flag_says_otherwise():
+    assert load_config([], {}, program="katib-controller").db_manager == "external"
+    found = load_config([], {"KFX_FLAGS": "--db-manager=embedded"}, program="katib-controller")
+    assert found.db_manager == "embedded"
+
+
+def test_what_only_the_own_store_needs_is_warned_about_beside_an_external_one():
+    flags = ["--db-manager=external", "--sqlite-path=/x", "--db-manager-addr=:1"]
+    assert [each.partition(" has no effect")[0] for each in load_config(flags, {}).warnings] == [
+        "--sqlite-path",
+        "--db-manager-addr",
+    ]
+    assert load_config(["--db-manager=external"], {}).warnings == ()
+    assert load_config(flags[1:], {}).warnings == ()

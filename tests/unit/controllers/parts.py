@@ -111,9 +111,12 @@ class Logs:
         self.rows: dict[tuple[str, str | None], list[MetricLog]] = {(KEY.name, KEY.namespace): list(lines)}
         self.away = False
 
-    async def get(self, trial: str, *, namespace: str | None = None) -> Sequence[MetricLog]:
+    async def fold(
+        self, trial: str, into: Any, *, namespace: str | None = None, metrics: Sequence[str] = ()
+    ) -> Any:
         self._check()
-        return self.rows.get((trial, namespace), [])
+        found = self.rows.get((trial, namespace), [])
+        return into(log for log in found if not metrics or log.name in metrics)
 
     async def report(self, trial: str, logs: Sequence[MetricLog], namespace: str | None = None) -> None:
         self._check()

@@ -1,4 +1,5 @@
 import pytest
+from structlog.testing import capture_logs
 
 from kfx.controllers.event_reader import LONGEST, EventReader
 from kfx.katib.hold_up import HoldUp
@@ -33,6 +34,19 @@ async def test_a_long_one_is_cut() -> None:
 )
 async def test_without_an_answer_nothing_is_quoted(events: Events) -> None:
     assert await explain(events) == ""
+
+
+async def test_a_right_that_is_missing_is_told_once_and_that_it_came_once() -> None:
+    events = Events(("", "a quota"), about="p-uid", refusal=Forbidden("events is forbidden", status=403))
+    reader = EventReader(events)
+    with capture_logs() as lines:
+        for _ in range(2):
+            assert (await reader.explain("ns", STUCK)).said == ""
+        events.refusal = None
+        for _ in range(2):
+            assert (await reader.explain("ns", STUCK)).said == "a quota"
+    assert [line["log_level"] for line in lines] == ["warning", "info"]
+    assert lines[0]["remedy"] == 'grant the rule {apiGroups: [""], resources: ["events"], verbs: ["list"]}'
 
 
 async def test_nothing_is_asked_where_nobody_could_tell() -> None:

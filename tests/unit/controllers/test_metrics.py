@@ -1,7 +1,7 @@
 import pytest
 
 from kfx.apis.common import CollectorSpec, MetricLog, MetricsCollectorSpec
-from kfx.controllers.metrics import MetricsObserver
+from kfx.controllers.metrics import SWEPT_AT_ONCE, MetricsObserver
 from kfx.katib.trial import TrialSeen
 from kfx.store.errors import StoreError
 from tests.katib_objects import observed, trial
@@ -123,6 +123,21 @@ class TestDeletion:
         logs.away = False
         assert await metrics.delete(trial("Created", name="e-2", deleting=True)) == ""
         assert not logs.rows
+
+    async def test_what_is_left_is_swept_without_another_trial_once_the_store_answers(self) -> None:
+        clock, logs = Seconds(), Logs()
+        metrics = MetricsObserver(observations=logs, clock=clock, deletion_patience=0)
+        names = [f"e-{number}" for number in range(SWEPT_AT_ONCE + 1)]
+        logs.rows = {(name, KEY.namespace): [log("1")] for name in names}
+        logs.away = True
+        for name in names:
+            assert await metrics.delete(trial("Created", name=name, deleting=True))
+        await metrics.sweep()
+        assert len(logs.rows) == len(names)
+        logs.away = False
+        await metrics.sweep()
+        assert not logs.rows
+        await metrics.sweep()
 
     async def test_a_trial_that_has_begun_since_keeps_what_it_reported(self) -> None:
         clock, logs = Seconds(), Logs(log("1"))

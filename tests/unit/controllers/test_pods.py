@@ -181,3 +181,12 @@ async def test_a_pod_that_only_carries_the_label_cannot_fail_a_trial(
     pod = msgspec.structs.replace(pod, metadata=msgspec.structs.replace(META, owner_references=(reference,)))
     found = await observing(pods_of(pod)).look(SEEN)
     assert (found.state == JobState(Phase.RUNNING)) is not counts
+
+
+async def test_where_pods_may_not_be_followed_none_is_missed_and_the_job_still_speaks() -> None:
+    clock, pods = Seconds(), pods_of()
+    pods.problem = "forbidden: grant the rule"
+    observer = observing(pods, clock, patience=0)
+    assert await observer.look(SEEN) == SEEN
+    suspended = HoldUp("JobSuspended", "Job e-1 is suspended", "resume it")
+    assert (await observer.look(replace(SEEN, hold_up=suspended))).hold_up == suspended

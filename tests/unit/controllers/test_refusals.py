@@ -1,6 +1,6 @@
 import pytest
 
-from kfx.controllers.refusals import is_of_creation, judge, name_taken
+from kfx.controllers.refusals import is_of_creation, judge, name_taken, withheld
 from kfx.katib.hold_up import HoldUp
 from kfx.katib.job_state import JobState, Phase
 from kfx.kube.errors import ApiError, BadRequest, Forbidden, Invalid, NotFound, ServerError
@@ -45,6 +45,12 @@ def test_what_may_pass_is_in_the_way(error: ApiError, reason: str, text: str) ->
 
 def test_an_error_of_the_server_is_neither() -> None:
     assert judge(JOBS, refused(ServerError, status=500)) is None
+
+
+def test_a_kind_that_may_not_be_followed_names_the_rule() -> None:
+    found = withheld(JOBS, "forbidden: grant the rule {}")
+    assert found.reason == "KindForbidden"
+    assert found.message == "jobs of kind Job may not be followed (forbidden); grant the rule {}"
 
 
 def test_a_name_that_is_taken_keeps_object_and_remedy() -> None:

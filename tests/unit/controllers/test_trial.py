@@ -45,7 +45,8 @@ class Bench:
         self.clock, self.logs, self.notes = Seconds(), Logs(*logs), Notes()
         self.plans = Plans(*refusals)
         self.live = Live({}, *([of] if of else []))
-        jobs = JobLister({JOBS: store_of(*([as_unstructured(job)] if job else []))})
+        self.jobs = store_of(*([as_unstructured(job)] if job else []))
+        jobs = JobLister({JOBS: self.jobs})
         self.reconciler = TrialReconciler(
             trials=self.trials,
             jobs=JobFinder(jobs=jobs, client=self.live, now=lambda: NOW),
@@ -293,6 +294,18 @@ class TestRefusedJob:
         bench = Bench(trial("Created"), refusals=[refused(NotFound)])
         assert await bench.reconciler.reconcile(KEY) == Result(30)
         assert [note.reason for note in bench.plans.last.notes] == ["KindNotServed"]
+
+    async def test_a_kind_that_may_not_be_followed_gets_no_job_and_the_trial_says_so(self) -> None:
+        (bench := Bench(trial("Created"))).jobs.problem = "forbidden: grant the rule {}"
+        assert await bench.reconciler.reconcile(KEY) == Result(30)
+        assert "KindForbidden: jobs of kind Job" in bench.plans.last.status.conditions[-1].message
+        bench.jobs.problem = None
+        assert (await bench.run()).create
+
+    @pytest.mark.parametrize("of", [trial("Created", "Succeeded"), trial("Running", deleting=True)])
+    async def test_a_trial_that_ended_or_goes_does_not_speak_of_a_missing_right(self, of: Trial) -> None:
+        (bench := Bench(of)).jobs.problem = "forbidden: grant the rule {}"
+        assert "KindForbidden" not in str(await bench.run())
 
     async def test_a_namespace_that_goes_is_no_reason_to_speak(self) -> None:
         """O4."""

@@ -196,6 +196,29 @@ async def test_a_right_that_is_missing_is_named_instead_of_the_wait() -> None:
         assert cache.unsynced() == []
 
 
+async def test_an_optional_kind_keeps_nobody_waiting_and_comes_with_its_right() -> None:
+    cache, playback = cache_of("a")
+    things = cache.informer(Thing, optional="nobody greets")
+    playback.failure = errors.Forbidden("no", status=403)
+    async with cache.running():
+        assert await cache.wait_for_sync(asyncio.Event())
+        assert (cache.unsynced(), len(things)) == ([], 0)
+        assert things.problem is not None
+        assert things.problem.startswith("forbidden: grant the rule")
+        assert cache.states()[0].problem == things.problem
+        playback.failure = None
+        await asyncio.sleep(31)
+        assert (things.problem, len(things)) == (None, 1)
+
+
+def test_a_kind_is_optional_for_all_or_for_nobody() -> None:
+    cache, _ = cache_of()
+    first = cache.informer(Thing, optional="nobody greets")
+    assert cache.informer(Thing) is first
+    with pytest.raises(ValueError, match="declare that it is optional with the first use"):
+        cache.informer(Thing, optional="nobody sings")
+
+
 async def test_waiting_lasts_as_long_as_the_slowest_list(clock: Any) -> None:
     cache, playback = cache_of("a")
     cache.informer(Thing)

@@ -194,3 +194,20 @@ async def test_a_port_is_free_again_after_its_server() -> None:
         await get(port, "/healthz")
     async with HealthServer(f"127.0.0.1:{port}", {}).serving():
         assert (await get(port, "/healthz")).status == 200
+
+
+async def test_a_remark_is_told_but_makes_nobody_unready() -> None:
+    reason: list[str | None] = ["the database\nis away"]
+    server = HealthServer(HERE, {"readyz": ping}, remarks={"db": lambda: reason[0]})
+    async with server.serving():
+        assert server.bound is not None
+        port = server.bound[1]
+        plainly, verbose = await get(port, "/readyz"), await get(port, "/readyz?verbose&exclude=db")
+        alone, alive = await get(port, "/readyz/db"), await get(port, "/healthz/db")
+        reason[0] = None
+        well = await get(port, "/readyz?verbose")
+    assert (plainly.status, plainly.body) == (200, b"ok")
+    assert verbose.body == b"[+]readyz ok\n[!]db waits: the database is away\nreadyz check passed\n"
+    assert (alone.status, alone.body) == (500, b"db: the database is away\n")
+    assert alive.status == 404
+    assert b"[+]db ok\n" in well.body

@@ -220,6 +220,56 @@ async def test_a_right_that_is_missing_is_named_as_a_rule_until_it_is_there() ->
     await changes.aclose()
 
 
+FORBIDDEN = refused(errors.Forbidden, 403)
+
+
+async def test_an_optional_kind_that_may_not_be_read_counts_as_empty_until_it_may() -> None:
+    server = Scripted(lists=[FORBIDDEN] * 8 + [Page("5", "", [raw("a", 1)])], watches=[])
+    with capture_logs() as lines:
+        changes = await followed(server, 200, optional="nobody greets")
+    empty = ListEnd(frozenset())
+    assert changes[:6] == [empty] * 6
+    assert [type(each) for each in changes[6:8]] == [Listed, ListEnd]
+    assert changes[7] != empty
+    assert [(line["log_level"], line["event"]) for line in lines] == [
+        ("warning", "may not be followed; going on without"),
+        ("info", "following"),
+    ]
+    assert lines[0]["without"] == "nobody greets"
+    assert lines[0]["remedy"].startswith('grant the rule {apiGroups: ["example.org"]')
+
+
+async def test_a_right_that_is_missing_is_looked_for_soon_and_then_every_half_minute() -> None:
+    server = Scripted(lists=[FORBIDDEN] * 40, watches=[])
+    await followed(server, 600, optional="nobody greets")
+    waits = [later - earlier for (_, earlier), (_, later) in pairwise(server.asked)]
+    assert waits[0] < 2
+    assert 20 < waits[-1] <= NOT_SERVED_PERIOD
+
+
+async def test_a_server_that_knows_no_roles_yet_leaves_an_optional_kind_as_it_was() -> None:
+    pages = [Page("5", "", [raw("a", 1)])] * 2
+    server = Scripted(lists=[*[FORBIDDEN] * 2, *pages], watches=[[FORBIDDEN]])
+    with capture_logs() as lines:
+        changes = await followed(server, 20, optional="nobody greets")
+    assert ListEnd(frozenset()) not in changes
+    assert "may not be followed; going on without" not in [line["event"] for line in lines]
+
+
+async def test_a_right_that_is_taken_away_empties_the_kind_once_that_is_certain() -> None:
+    lists = [Page("5", "", [raw("a", 1)]), *[FORBIDDEN] * 10]
+    server = Scripted(lists=lists, watches=[[FORBIDDEN]])
+    reflector = reflector_of(server, optional="nobody greets")
+    found: list[Change[Thing]] = []
+    with suppress(TimeoutError):
+        async with asyncio.timeout(30):
+            async for change in reflector.changes():
+                found.append(change)
+                if len(found) == 3:
+                    assert reflector.problem is not None
+    assert found[2] == ListEnd(frozenset())
+
+
 async def test_one_outage_is_logged_once() -> None:
     server = Scripted(lists=[errors.TransportError("odd")] * 5 + [EMPTY], watches=[])
     with capture_logs() as lines:

@@ -312,3 +312,58 @@ async def test_the_indexes_serve_the_queries_without_sorting(path: Path, query: 
         other.close()
     assert "INDEX observation_logs_by" in plan
     assert "TEMP B-TREE" not in plan
+
+
+async def test_values_are_folded_in_the_order_in_which_they_are_got(path: Path) -> None:
+    sent = [log("1", "2026-01-01T00:00:02Z"), log("2"), log("3", name="accuracy"), log("4")]
+    async with ObservationStore.open(path) as store:
+        await store.report("t", sent, "n")
+        assert await store.fold("t", list, namespace="n") == await store.get("t", namespace="n")
+        assert values(await store.fold("t", list, metrics=("loss", "other"))) == ["2", "4", "1"]
+        assert await store.fold("t", lambda logs: next(iter(logs)).value) == "2"
+        assert values(await store.fold("t", list)) == ["2", "3", "4", "1"], (
+            "a fold that ends early harms none"
+        )
+
+
+MANY_ROWS = """
+WITH RECURSIVE row(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM row WHERE n < 999999)
+INSERT INTO observation_logs (trial_name, time, metric_name, value, namespace)
+SELECT 't', '2026-01-01 00:00:00.' || printf('%06d', n), 'loss', '0.' || (1000000 + n), 'n' FROM row
+"""
+FOLDING = r"""
+import asyncio, pathlib, re, sys
+from functools import partial
+from kfx.apis.common import MetricStrategy, ObjectiveSpec
+from kfx.katib.observation import observe
+from kfx.store.observations import ObservationStore
+
+def peak():
+    return int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path("/proc/self/status").read_text())[1])
+
+async def main():
+    strategies = (MetricStrategy(name="loss", value="min"),)
+    objective = ObjectiveSpec(objective_metric_name="loss", metric_strategies=strategies)
+    async with ObservationStore.open(sys.argv[1]) as store:
+        await store.ping()
+        before = peak()
+        found = await store.fold("t", partial(observe, objective=objective), namespace="n", metrics=("loss",))
+        metric = found.observation.metrics[0]
+        print(metric.min, metric.max, metric.latest, peak() - before)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of memory is read from /proc")
+async def test_a_million_values_are_gone_through_within_64_MiB(path: Path) -> None:
+    async with ObservationStore.open(path):
+        with sqlite3.connect(path) as connection:
+            connection.execute(MANY_ROWS)
+        connection.close()
+    ran = subprocess.run(
+        [sys.executable, "-c", FOLDING, str(path)], capture_output=True, text=True, check=True, timeout=120
+    )
+    low, high, latest, grown = ran.stdout.split()
+    assert (low, high, latest) == ("0.1000000", "0.1999999", "0.1999999")
+    assert int(grown) < 64 * 1024
