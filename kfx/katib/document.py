@@ -114,12 +114,12 @@ def _to_json(value: Any, depth: int = 0) -> Any:
     """What Go would hold: integers beyond 64 bits as floats, half a surrogate pair as U+FFFD."""
     if depth > MAX_DEPTH:
         raise DocumentError(_TOO_LARGE)
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value) if not value.isascii() else value
     if isinstance(value, dict):
         return {_key(key): _to_json(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list):
         return [_to_json(item, depth + 1) for item in value]
-    if isinstance(value, str):
-        return _SURROGATE.sub("\ufffd", value) if not value.isascii() else value
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
         value = float(value)
     if isinstance(value, float) and not math.isfinite(value):
@@ -130,10 +130,10 @@ def _to_json(value: Any, depth: int = 0) -> Any:
 
 
 def _key(key: Any) -> str:
-    if isinstance(key, bool):
-        return str(key).lower()
     if isinstance(key, str):
         return _SURROGATE.sub("\ufffd", key) if not key.isascii() else key
+    if isinstance(key, bool):
+        return str(key).lower()
     if isinstance(key, int | float):
         return str(key)
     raise DocumentError(f"a key must be a string, found {_name(key)}")
@@ -156,6 +156,8 @@ def compact_json(value: Any) -> str:
 
 
 def _whole(value: Any) -> Any:
+    if isinstance(value, str):
+        return value
     if isinstance(value, dict):
         return {key: _whole(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -194,9 +194,10 @@ def _decode(raw: msgspec.Raw, where: str) -> dict[str, Any] | None:
     if not bytes(raw):
         return None
     try:
-        return _DOCUMENT.decode(raw)
+        found: dict[str, Any] | None = _DOCUMENT.decode(raw)
     except msgspec.DecodeError as failed:
         raise InvalidRequest(f"{where} is no JSON object: {_reason(failed)}") from None
+    return found
 
 
 def _reason(failed: Exception) -> str:
