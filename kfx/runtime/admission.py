@@ -252,18 +252,14 @@ class AdmissionServer:
 
     async def _judge(self, review: Review, route: _Route, clock: _Clock) -> bytes:
         try:
-            async with asyncio.timeout(None) as deadline:
-                self._time_limits.set(deadline, clock.started + clock.allowance)
-                try:
-                    return encode_verdict(review, await self._take_turn(review, route))
-                finally:
-                    self._time_limits.drop(deadline)
+            with self._time_limits.until(clock.started + clock.allowance) as deadline:
+                return encode_verdict(review, await self._take_turn(review, route))
         except InvalidRequest as refused:
             return encode_verdict(review, Denied(str(refused)))
         except Overloaded:
             raise
         except Exception as failed:
-            if isinstance(failed, TimeoutError) and deadline.expired():
+            if isinstance(failed, TimeoutError) and deadline.has_expired:
                 log.warning("admission handler was too slow", limit_seconds=clock.allowance)
                 text = f"{route.handler.path} gave no answer within {clock.allowance:g} s"
                 text += f" (timeout={clock.timeout:g}s)"
