@@ -32,6 +32,7 @@ def _no_number(text: str) -> Any:
 _CONVERSIONS = (ValueError, ArithmeticError, LookupError, TypeError, AttributeError)
 """What PyYAML's constructors raise where an explicit tag such as ``!!int`` does not fit its text."""
 _JSON = json.JSONDecoder(parse_constant=_no_number)
+_COMPACT = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _TOO_LARGE = f"more than {MAX_DEPTH} levels or {MAX_NODES} values; simplify the text"
 
@@ -149,10 +150,7 @@ def compact_json(value: Any) -> str:
 
     Raises :class:`ValueError` for NaN and infinities.
     """
-    text = json.dumps(
-        _whole(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-    return text.translate(_HTML)
+    return _COMPACT.encode(_whole(value)).translate(_HTML)
 
 
 def _whole(value: Any) -> Any:
