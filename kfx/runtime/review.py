@@ -1,7 +1,6 @@
 """AdmissionReview as bytes: read with bounds, answered in the caller's version."""
 
 import re
-from base64 import b64encode
 from codecs import getincrementaldecoder
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -219,7 +218,7 @@ def encode_answer(
     response: dict[str, Any] = {"uid": uid, "allowed": allowed, "status": status}
     if patch:
         response["patchType"] = "JSONPatch"
-        response["patch"] = b64encode(msgspec.json.encode(patch)).decode("ascii")
+        response["patch"] = msgspec.json.encode(patch)  # bytes become Base64, as in Go
     if warnings:
         response["warnings"] = list(warnings)
     answer = {"kind": "AdmissionReview", "apiVersion": api_version, "response": response}
