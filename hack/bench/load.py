@@ -15,8 +15,8 @@ from kfx.runtime import pki
 CONNECTIONS = 16
 HOW = (
     f"{CONNECTIONS} connections of HTTP/1.1 over TLS, always busy. One load generator for all, a process of "
-    "its own on the same cores; it warms up for two seconds. CPU µs is the server's CPU time for one request; "
-    "kfx runs on one core, controller-runtime on all."
+    "its own on the same cores; it warms up for two seconds. CPU µs is the server's CPU time for one "
+    "request; kfx runs on one core, controller-runtime on all."
 )
 
 
