@@ -1,4 +1,4 @@
-"""``python -m hack.bench [echo] [admission] [path] [start] [memory]``: kfx beside its peers."""
+"""``python -m hack.bench [echo] [admission] [webhooks] [path] [start] [memory]``: kfx beside its peers."""
 
 import argparse
 import asyncio
@@ -9,10 +9,10 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 
-from hack.bench import admission, echo, memory, path, report, server, start
+from hack.bench import admission, echo, memory, path, report, server, start, webhooks
 from hack.bench.figures import Section
 
-NAMES = ("echo", "admission", "path", "start", "memory")
+NAMES = ("echo", "admission", "webhooks", "path", "start", "memory")
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -37,7 +37,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)} (all)")
     parser.add_argument("--count", type=int, default=2000, help="echo: objects in the burst (2000)")
     parser.add_argument("--paced", type=int, default=500, help="echo: objects at 50 a second (500)")
-    parser.add_argument("--seconds", type=float, default=10.0, help="admission: length of a round (10)")
+    parser.add_argument(
+        "--seconds", type=float, default=10.0, help="admission, webhooks: length of a round (10)"
+    )
     parser.add_argument(
         "--trials",
         type=int,
@@ -56,6 +58,8 @@ async def measure(wanted: Sequence[str], options: argparse.Namespace) -> dict[st
     found: dict[str, Section] = {}
     if "admission" in wanted:
         found["admission"] = admission.measure(seconds=options.seconds, rounds=options.rounds)
+    if "webhooks" in wanted:
+        found |= webhooks.measure(seconds=options.seconds, rounds=options.rounds)
     if "path" in wanted:
         found["path"] = await path.measure()
     if {"echo", "start"} & set(wanted):

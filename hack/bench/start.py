@@ -13,9 +13,9 @@ import aiohttp
 import yaml
 
 from hack.bench import echo, server
-from hack.bench.admission import free_port, write_pair
 from hack.bench.contender import ROOT, Contender
 from hack.bench.figures import Section
+from hack.bench.load import free_port, write_pair
 from hack.bench.server import DEFINITIONS, clear, make
 from hack.cluster.layout import Layout
 from kfx.apis.experiment import Experiment

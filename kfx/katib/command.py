@@ -100,7 +100,7 @@ def quote_word(word: str) -> str:
 
     ``$NAME`` stays open to expansion, as it is in Katib.
     """
-    plain = _EXPANSION.sub("", word)
+    plain = _EXPANSION.sub("", word) if "$" in word else word
     if word and (shlex.quote(plain or "x") == (plain or "x") or _QUOTED.fullmatch(word)):
         return word
     return shlex.quote(word)

@@ -32,6 +32,7 @@ def _no_number(text: str) -> Any:
 _CONVERSIONS = (ValueError, ArithmeticError, LookupError, TypeError, AttributeError)
 """What PyYAML's constructors raise where an explicit tag such as ``!!int`` does not fit its text."""
 _JSON = json.JSONDecoder(parse_constant=_no_number)
+_COMPACT = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _TOO_LARGE = f"more than {MAX_DEPTH} levels or {MAX_NODES} values; simplify the text"
 
@@ -114,12 +115,12 @@ def _to_json(value: Any, depth: int = 0) -> Any:
     """What Go would hold: integers beyond 64 bits as floats, half a surrogate pair as U+FFFD."""
     if depth > MAX_DEPTH:
         raise DocumentError(_TOO_LARGE)
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value) if not value.isascii() else value
     if isinstance(value, dict):
         return {_key(key): _to_json(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list):
         return [_to_json(item, depth + 1) for item in value]
-    if isinstance(value, str):
-        return _SURROGATE.sub("\ufffd", value) if not value.isascii() else value
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
         value = float(value)
     if isinstance(value, float) and not math.isfinite(value):
@@ -130,10 +131,10 @@ def _to_json(value: Any, depth: int = 0) -> Any:
 
 
 def _key(key: Any) -> str:
-    if isinstance(key, bool):
-        return str(key).lower()
     if isinstance(key, str):
         return _SURROGATE.sub("\ufffd", key) if not key.isascii() else key
+    if isinstance(key, bool):
+        return str(key).lower()
     if isinstance(key, int | float):
         return str(key)
     raise DocumentError(f"a key must be a string, found {_name(key)}")
@@ -149,13 +150,12 @@ def compact_json(value: Any) -> str:
 
     Raises :class:`ValueError` for NaN and infinities.
     """
-    text = json.dumps(
-        _whole(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-    return text.translate(_HTML)
+    return _COMPACT.encode(_whole(value)).translate(_HTML)
 
 
 def _whole(value: Any) -> Any:
+    if isinstance(value, str):
+        return value
     if isinstance(value, dict):
         return {key: _whole(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

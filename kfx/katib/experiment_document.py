@@ -16,6 +16,7 @@ from kfx.katib.job_schema import find_problems
 _AT = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.DOTALL)
 _GOT = re.compile(r"Expected `(?P<want>.+)`, got `(?P<got>.+)`")
 _OPAQUE = frozenset({"trialSpec"})
+_NESTED = (dict, list)
 
 
 class ExperimentDecodeError(Exception):
@@ -49,17 +50,23 @@ def is_being_deleted(document: Mapping[str, Any]) -> bool:
 
 def drop_nulls(document: Mapping[str, Any]) -> dict[str, Any]:
     """The document without members that are ``null``, save inside the trial's own template."""
+    if b"null" not in msgspec.json.encode(document):
+        return dict(document)
+    return _drop_members(document)
+
+
+def _drop_members(document: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        key: item if key in _OPAQUE else _drop(item) for key, item in document.items() if item is not None
+        key: _drop(item) if isinstance(item, _NESTED) and key not in _OPAQUE else item
+        for key, item in document.items()
+        if item is not None
     }
 
 
-def _drop(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return drop_nulls(value)
-    if isinstance(value, list):
-        return [_drop(item) for item in value]
-    return value
+def _drop(value: dict[str, Any] | list[Any]) -> Any:
+    if isinstance(value, dict):
+        return _drop_members(value)
+    return [_drop(item) if isinstance(item, _NESTED) else item for item in value]
 
 
 def _check_opaque(experiment: Experiment) -> None:

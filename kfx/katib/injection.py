@@ -58,8 +58,7 @@ class _Additions:
 
 def is_primary(pod: Mapping[str, Any], trial: Trial) -> bool:
     """Whether the pod, by its own labels, is one whose metrics count."""
-    labels = _labels(pod)
-    return all(labels.get(key) == value for key, value in (trial.spec.primary_pod_labels or {}).items())
+    return (trial.spec.primary_pod_labels or {}).items() <= _labels(pod).items()
 
 
 def needs_collector(pod: Mapping[str, Any], trial: Trial) -> bool:
@@ -78,9 +77,10 @@ def find_commandless(pod: Mapping[str, Any], trial: Trial) -> Mapping[str, Any] 
 
 def _was_here(pod: Mapping[str, Any], trial: Trial) -> bool:
     """Whether an earlier call has been answered for this pod, which then has its trial's name twice."""
+    if _labels(pod).get(LABEL_TRIAL) != trial.metadata.name:
+        return False
     index = _primary_index(pod, trial)
-    labelled = _labels(pod).get(LABEL_TRIAL) == trial.metadata.name
-    return labelled and (index is None or _names_trial(_containers(pod)[index]))
+    return index is None or _names_trial(_containers(pod)[index])
 
 
 def inject(
@@ -237,9 +237,10 @@ def _env_operations(primary: Mapping[str, Any], index: int) -> Operations:
 def _names_trial(container: Mapping[str, Any]) -> bool:
     """Whether the container's environment has the trial's name from the label."""
     for variable in container.get("env") or ():
-        reference = (variable.get("valueFrom") or {}).get("fieldRef") or {}
-        if variable.get("name") == TRIAL_NAME_ENV and reference.get("fieldPath") == _TRIAL_NAME_PATH:
-            return True
+        if variable.get("name") == TRIAL_NAME_ENV:
+            reference = (variable.get("valueFrom") or {}).get("fieldRef") or {}
+            if reference.get("fieldPath") == _TRIAL_NAME_PATH:
+                return True
     return False
 
 

@@ -78,12 +78,19 @@ def find_problems(value: Any, kind: str, path: str = "") -> Iterator[Problem]:
         yield from _in_fields(value, kind, path)
 
 
+def _is_scalar(value: Any, kind: str) -> bool:
+    """Whether there is no more to look at; most values are scalars of the right type."""
+    return type(value) in _SCALARS.get(kind, ())
+
+
 def _in_fields(value: Any, kind: str, path: str) -> Iterator[Problem]:
     if not isinstance(value, Mapping):
         yield _mismatch(value, "object", path)
         return
     fields = _types()[kind]
     for name, item in value.items():
+        if _is_scalar(item, fields.get(name, "")):
+            continue
         where = _below(path, f".{name}" if path else name)
         if name in fields:
             yield from find_problems(item, fields[name], where)
@@ -96,7 +103,8 @@ def _in_list(value: Any, kind: str, path: str) -> Iterator[Problem]:
         yield _mismatch(value, "list", path)
         return
     for index, item in enumerate(value):
-        yield from find_problems(item, kind, f"{path}[{index}]")
+        if not _is_scalar(item, kind):
+            yield from find_problems(item, kind, f"{path}[{index}]")
 
 
 def _in_map(value: Any, kind: str, path: str) -> Iterator[Problem]:
@@ -104,7 +112,8 @@ def _in_map(value: Any, kind: str, path: str) -> Iterator[Problem]:
         yield _mismatch(value, "object", path)
         return
     for key, item in value.items():
-        yield from find_problems(item, kind, _below(path, f"[{key}]"))
+        if not _is_scalar(item, kind):
+            yield from find_problems(item, kind, _below(path, f"[{key}]"))
 
 
 def _in_quantity(value: Any, path: str) -> Iterator[Problem]:

@@ -75,20 +75,18 @@ class _Pod(Model):
     spec: _Spec | None = None
 
 
-_POD = msgspec.json.Decoder(_Pod)
-
-
-def check_pod(document: bytes | msgspec.Raw) -> None:
-    """Raises :class:`PodShapeError` unless the JSON has a pod's types."""
-    try:
-        _POD.decode(document)
-    except msgspec.ValidationError as error:
-        raise PodShapeError(str(error)) from None
+def check_pod(document: Any) -> None:
+    """Raises :class:`PodShapeError` unless the value has a pod's types."""
+    _check(document, _Pod)
 
 
 def check_container(document: Any) -> None:
     """Raises :class:`PodShapeError` unless the value has a container's types."""
+    _check(document, _Container)
+
+
+def _check(document: Any, kind: type[Model]) -> None:
     try:
-        msgspec.convert(document, _Container, strict=True)
+        msgspec.convert(document, kind, strict=True)
     except msgspec.ValidationError as error:
         raise PodShapeError(str(error)) from None

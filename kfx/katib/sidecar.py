@@ -68,7 +68,7 @@ def metrics_place(trial: Trial) -> MetricsPlace | None:
     source = trial.spec.metrics_collector.source
     given = source.file_system_path if source is not None else None
     if kind == "StdOut":
-        return _beside(STD_OUT_FILE)
+        return _STD_OUT_PLACE
     if kind == "Custom":
         if given is None or not given.path:
             return None
@@ -86,6 +86,9 @@ def metrics_place(trial: Trial) -> MetricsPlace | None:
 
 def _beside(path: str) -> MetricsPlace:
     return MetricsPlace(path, posixpath.dirname(path) or ".")
+
+
+_STD_OUT_PLACE = _beside(STD_OUT_FILE)
 
 
 def compose_sidecar(

@@ -38,6 +38,7 @@ from kfx.runtime.review import (
     encode_answer,
     encode_refusal,
 )
+from kfx.runtime.time_limits import TimeLimits
 from kfx.runtime.tls import dial
 
 __all__ = [
@@ -120,7 +121,7 @@ class _Route:
         self.metrics.in_flight.set_function(lambda: self.in_flight)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Clock:
     """A request's time, in seconds: ``started`` by the loop's clock, the caller's timeout, our part."""
 
@@ -149,6 +150,7 @@ class AdmissionServer:
         self._budget = BodyBudget()
         self._turns = asyncio.Semaphore(self._limits.concurrency)
         self._queued = 0
+        self._time_limits = TimeLimits()
         self._problem: str | None = "not serving yet"
         metrics.register_counter(REFUSED, "Connections dropped, by reason.", ("reason",))
         self._http = HttpServer(
@@ -175,7 +177,12 @@ class AdmissionServer:
 
         Raises AddressInUse, ListenError or CertificateError before the block begins.
         """
-        async with self._certificates.running(), self._http.serving(), asyncio.TaskGroup() as group:
+        async with (
+            self._certificates.running(),
+            self._time_limits.watching(),
+            self._http.serving(),
+            asyncio.TaskGroup() as group,
+        ):
             dialling = group.create_task(self._dial_for_ever())
             try:
                 yield
@@ -245,21 +252,14 @@ class AdmissionServer:
 
     async def _judge(self, review: Review, route: _Route, clock: _Clock) -> bytes:
         try:
-            async with asyncio.timeout_at(clock.started + clock.allowance) as deadline:
-                if self._turns.locked():
-                    await self._wait_for_turn()
-                else:
-                    await self._turns.acquire()
-                try:
-                    return encode_verdict(review, await route.handler.handle(review.request))
-                finally:
-                    self._turns.release()
+            with self._time_limits.until(clock.started + clock.allowance) as deadline:
+                return encode_verdict(review, await self._take_turn(review, route))
         except InvalidRequest as refused:
             return encode_verdict(review, Denied(str(refused)))
         except Overloaded:
             raise
         except Exception as failed:
-            if isinstance(failed, TimeoutError) and deadline.expired():
+            if isinstance(failed, TimeoutError) and deadline.has_expired:
                 log.warning("admission handler was too slow", limit_seconds=clock.allowance)
                 text = f"{route.handler.path} gave no answer within {clock.allowance:g} s"
                 text += f" (timeout={clock.timeout:g}s)"
@@ -268,6 +268,16 @@ class AdmissionServer:
                 log.error("admission handler failed", uid=review.request.uid, exc_info=failed)
                 text = f"panic: {type(failed).__name__} [recovered]; the server's log says more"
             return encode_verdict(review, Denied(text, code=500))
+
+    async def _take_turn(self, review: Review, route: _Route) -> Verdict:
+        if self._turns.locked():
+            await self._wait_for_turn()
+        else:
+            await self._turns.acquire()
+        try:
+            return await route.handler.handle(review.request)
+        finally:
+            self._turns.release()
 
     async def _wait_for_turn(self) -> None:
         """Raises Overloaded where the wait would be too long."""

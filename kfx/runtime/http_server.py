@@ -193,7 +193,8 @@ async def read_body(request: web.BaseRequest, *, limit: int, budget: BodyBudget)
         raise BodyTooLarge
     body = bytearray()
     try:
-        while chunk := await request.content.readany():
+        while not request.content.at_eof():
+            chunk = await request.content.readany()
             if len(body) + len(chunk) >= limit:
                 raise BodyTooLarge
             budget.take(connection.address, len(chunk))

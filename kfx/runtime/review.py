@@ -1,10 +1,8 @@
 """AdmissionReview as bytes: read with bounds, answered in the caller's version."""
 
 import re
-from base64 import b64encode
 from codecs import getincrementaldecoder
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
@@ -92,10 +90,10 @@ class _Review(Model):
 
 
 _REVIEW = msgspec.json.Decoder(_Review)
+_DOCUMENT = msgspec.json.Decoder(dict[str, Any] | None)
 
 
-@dataclass(frozen=True, slots=True)
-class Review:
+class Review(msgspec.Struct, frozen=True, gc=False):
     """A review that was understood; ``api_version`` is the one to answer in."""
 
     api_version: str
@@ -120,8 +118,7 @@ def decode_review(body: bytes) -> Review:
         raise InvalidRequest(f"the body is no AdmissionReview of {' or '.join(VERSIONS)}")
     if review.request is None or not review.request.uid:
         raise InvalidRequest("the AdmissionReview has no request with a uid")
-    _check_shape(body)
-    _check_integers(body)
+    _check_bounds(body)
     return Review(review.api_version or VERSIONS[0], review.request)
 
 
@@ -141,8 +138,20 @@ _TOO_MANY = f"the AdmissionReview has more than {MOST_VALUES} values"
 _STRINGS = re.compile(rb'(?:"[^"]*+")++')  # possessive, so that no text makes it slow
 _SQUARE = bytes.maketrans(b"{}", b"[]")
 _NO_MARKS = bytes(each for each in range(256) if each not in b'[]{},"')
-_ZEROED = bytes.maketrans(b"123456789", b"000000000")
+_SCANNED = bytes.maketrans(b"{123456789", b"[000000000")  # openings alike, digits alike
 _LONG_NUMBER = b"0" * INT64_DIGITS
+
+
+def _check_bounds(body: bytes) -> None:
+    """One pass for all bounds: it finds hardly any body worth a closer look."""
+    scanned = body.translate(_SCANNED)
+    is_large, has_long_number = len(body) > MOST_VALUES, _LONG_NUMBER in scanned
+    may_be_deep = scanned.count(b"[") > DEEPEST
+    del scanned  # as long as the body
+    if is_large or may_be_deep:
+        _check_shape(body)
+    if has_long_number:
+        _check_integers(body)
 
 
 def _check_shape(body: bytes) -> None:
@@ -165,9 +174,7 @@ def _check_shape(body: bytes) -> None:
 
 
 def _check_integers(body: bytes) -> None:
-    """Look for a long run of digits first: hardly any body has one, and then it may be text."""
-    if _LONG_NUMBER not in body.translate(_ZEROED):
-        return
+    """Of a body with a long run of digits, which may be text."""
     try:
         waiting = [msgspec.json.decode(body)]
     except msgspec.DecodeError as failed:
@@ -186,7 +193,7 @@ def _decode(raw: msgspec.Raw, where: str) -> dict[str, Any] | None:
     if not bytes(raw):
         return None
     try:
-        found: dict[str, Any] | None = msgspec.json.decode(raw, type=dict[str, Any] | None)
+        found: dict[str, Any] | None = _DOCUMENT.decode(raw)
     except msgspec.DecodeError as failed:
         raise InvalidRequest(f"{where} is no JSON object: {_reason(failed)}") from None
     return found
@@ -211,7 +218,7 @@ def encode_answer(
     response: dict[str, Any] = {"uid": uid, "allowed": allowed, "status": status}
     if patch:
         response["patchType"] = "JSONPatch"
-        response["patch"] = b64encode(msgspec.json.encode(patch)).decode("ascii")
+        response["patch"] = msgspec.json.encode(patch)  # bytes become Base64, as in Go
     if warnings:
         response["warnings"] = list(warnings)
     answer = {"kind": "AdmissionReview", "apiVersion": api_version, "response": response}

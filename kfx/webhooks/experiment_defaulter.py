@@ -30,7 +30,7 @@ def difference(old: Any, new: Any, path: str = "") -> Iterator[dict[str, Any]]:
     if old is new:
         return
     if isinstance(old, dict) and isinstance(new, dict):
-        for key in sorted(new):
+        for key in sorted([key for key in new if key not in old or old[key] is not new[key]]):
             where = f"{path}/{key.replace('~', '~0').replace('/', '~1')}"
             if key in old:
                 yield from difference(old[key], new[key], where)
@@ -38,9 +38,9 @@ def difference(old: Any, new: Any, path: str = "") -> Iterator[dict[str, Any]]:
                 yield {"op": "add", "path": where, "value": new[key]}
     elif isinstance(old, list) and isinstance(new, list):
         for index, item in enumerate(new):
-            if index < len(old):
-                yield from difference(old[index], item, f"{path}/{index}")
-            else:
+            if index >= len(old):
                 yield {"op": "add", "path": f"{path}/{index}", "value": item}
+            elif old[index] is not item:
+                yield from difference(old[index], item, f"{path}/{index}")
     elif old != new:
         yield {"op": "replace", "path": path, "value": new}

@@ -73,7 +73,7 @@ class PodInjector:
         """A pod of no trial passes untouched; one whose trial cannot be read is put off with code 500."""
         pod = request.document()
         try:
-            check_pod(request.object)
+            check_pod(pod)
             owner = await self._owners.find_trial(pod, request.namespace)
             trial = owner and await self._read_trial(owner, request.namespace)
         except PodShapeError as error:

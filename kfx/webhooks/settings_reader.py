@@ -45,7 +45,8 @@ class SettingsReader:
                 return self._settings
             if self._form == "native" and not self._able:
                 log.warning("native sidecars need Kubernetes 1.29; the collector stays a container")
-        return replace(self._settings, native_sidecar=self._able)
+            self._settings = replace(self._settings, native_sidecar=self._able)
+        return self._settings
 
 
 def _knows_sidecars(version: Mapping[str, Any]) -> bool:

@@ -3,10 +3,18 @@
 import asyncio
 import signal
 import sys
+from collections.abc import Sequence
 
 import uvloop
 
-from kfx.runtime import AdmissionRequest, AdmissionServer, Allowed, FileCertificates, RuntimeMetrics
+from kfx.runtime import (
+    AdmissionHandler,
+    AdmissionRequest,
+    AdmissionServer,
+    Allowed,
+    FileCertificates,
+    RuntimeMetrics,
+)
 from kfx.runtime.log import configure_logging
 
 PATCH = ({"op": "add", "path": "/metadata/labels/touched", "value": "yes"},)
@@ -22,20 +30,25 @@ class Labeller:
         return Allowed(patch=PATCH)
 
 
-async def run(port: int, directory: str) -> None:
+async def run(handlers: Sequence[AdmissionHandler], port: int, directory: str) -> None:
     """Until SIGTERM."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     metrics = RuntimeMetrics()
     certificates = FileCertificates(directory, metrics=metrics)
     server = AdmissionServer(
-        host="127.0.0.1", port=port, handlers=[Labeller()], certificates=certificates, metrics=metrics
+        host="127.0.0.1", port=port, handlers=handlers, certificates=certificates, metrics=metrics
     )
     async with server.serving():
         await stop.wait()
 
 
-if __name__ == "__main__":
+def main(handlers: Sequence[AdmissionHandler]) -> None:
+    """Serve them as the command line says."""
     configure_logging("warning")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(run(int(sys.argv[1]), sys.argv[2]))
+        runner.run(run(handlers, int(sys.argv[1]), sys.argv[2]))
+
+
+if __name__ == "__main__":
+    main([Labeller()])

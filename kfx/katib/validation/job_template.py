@@ -13,6 +13,7 @@ from kfx.katib.validation.field_error import invalid, required
 _PATH = "spec.trialTemplate"
 _MAX_PROBLEMS = 5
 _MAX_DEPTH = 20
+_NESTED = (dict, list)
 _WRAPPED = ("StdOut", "File", "TensorFlowEvent")
 
 
@@ -81,14 +82,15 @@ def _check_container(document: Mapping[str, Any], experiment: Experiment, findin
 
 def _container_lists(value: Any, depth: int) -> Iterator[list[Mapping[str, Any]]]:
     """The ``containers`` of every pod template in a job, whatever its kind."""
-    if depth > _MAX_DEPTH or not isinstance(value, Mapping | list):
+    if depth > _MAX_DEPTH:
         return
     if isinstance(value, list):
         for item in value:
-            yield from _container_lists(item, depth + 1)
+            if isinstance(item, _NESTED):
+                yield from _container_lists(item, depth + 1)
         return
     for key, item in value.items():
         if key == "containers" and isinstance(item, list):
-            yield [container for container in item if isinstance(container, Mapping)]
-        else:
+            yield [container for container in item if isinstance(container, dict)]
+        elif isinstance(item, _NESTED):
             yield from _container_lists(item, depth + 1)

@@ -22,6 +22,8 @@ func serve(arguments []string) error {
 		return err
 	}
 	hooks := webhook.NewServer(webhook.Options{Host: "127.0.0.1", Port: port, CertDir: arguments[1]})
-	hooks.Register("/mutate-pod", &admission.Webhook{Handler: labeller{}})
+	for _, path := range []string{"/mutate-pod", "/mutate-experiment", "/validate-experiment"} {
+		hooks.Register(path, &admission.Webhook{Handler: labeller{}})
+	}
 	return hooks.Start(ctrl.SetupSignalHandler())
 }

@@ -19,7 +19,7 @@ import (
 const warmUp = 2 * time.Second
 
 // load keeps CONNECTIONS requests under way for SECONDS and prints what it saw as JSON.
-// It speaks HTTP/1.1, as the API server does with webhooks, and reads every answer.
+// It speaks HTTP/1.1, as the API server does with webhooks, and reads every answer, which must hold EXPECTED.
 func load(arguments []string) error {
 	authority, err := os.ReadFile(arguments[1])
 	if err != nil {
@@ -29,20 +29,21 @@ func load(arguments []string) error {
 	if err != nil {
 		return err
 	}
-	connections, first := strconv.Atoi(arguments[3])
-	seconds, second := strconv.ParseFloat(arguments[4], 64)
+	connections, first := strconv.Atoi(arguments[4])
+	seconds, second := strconv.ParseFloat(arguments[5], 64)
 	if err := errors.Join(first, second); err != nil {
 		return err
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(authority)
+	question := question{arguments[0], roots, body, []byte(arguments[3])}
 	began := time.Now().Add(warmUp)
 	end := began.Add(time.Duration(seconds * float64(time.Second)))
 	each, failures := make([][]float64, connections), make([]error, connections)
 	counts := make([]int, connections)
 	var group sync.WaitGroup
 	for number := range connections {
-		group.Go(func() { each[number], counts[number], failures[number] = ask(arguments[0], roots, body, began, end) })
+		group.Go(func() { each[number], counts[number], failures[number] = question.ask(began, end) })
 	}
 	group.Wait()
 	if err := errors.Join(failures...); err != nil {
@@ -64,14 +65,21 @@ func load(arguments []string) error {
 	})
 }
 
+// question is what is sent, to whom, and what the answer must hold.
+type question struct {
+	url            string
+	roots          *x509.CertPool
+	body, expected []byte
+}
+
 // ask uses one connection: milliseconds of the requests that were sent in [began, end), and how many there were
 // with those before.
-func ask(url string, roots *x509.CertPool, body []byte, began, end time.Time) (seen []float64, count int, err error) {
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, MaxConnsPerHost: 1}
+func (q question) ask(began, end time.Time) (seen []float64, count int, err error) {
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: q.roots}, MaxConnsPerHost: 1}
 	client := &http.Client{Transport: transport, Timeout: 10 * time.Second}
 	defer transport.CloseIdleConnections()
 	for sent := time.Now(); sent.Before(end); sent = time.Now() {
-		answer, err := client.Post(url, "application/json", bytes.NewReader(body))
+		answer, err := client.Post(q.url, "application/json", bytes.NewReader(q.body))
 		if err != nil {
 			return nil, 0, err
 		}
@@ -80,7 +88,7 @@ func ask(url string, roots *x509.CertPool, body []byte, began, end time.Time) (s
 		if err != nil {
 			return nil, 0, err
 		}
-		if answer.StatusCode != http.StatusOK || !bytes.Contains(text, []byte(`"patch":"`)) {
+		if answer.StatusCode != http.StatusOK || !bytes.Contains(text, q.expected) {
 			return nil, 0, fmt.Errorf("answered %d: %.200s", answer.StatusCode, text)
 		}
 		if !sent.Before(began) {

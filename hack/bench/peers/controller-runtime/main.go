@@ -3,7 +3,7 @@
 //	peer echo KUBECONFIG WORKERS
 //	peer admission PORT CERTDIR
 //	peer trials KUBECONFIG RESULT
-//	peer load URL CAFILE BODYFILE CONNECTIONS SECONDS
+//	peer load URL CAFILE BODYFILE EXPECTED CONNECTIONS SECONDS
 package main
 
 import (
