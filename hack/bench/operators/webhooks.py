@@ -24,7 +24,7 @@ from kfx.runtime.admission import AdmissionHandler
 from kfx.runtime.store import Store
 from kfx.webhooks.config_reader import KatibConfigReader
 from kfx.webhooks.experiment_defaulter import ExperimentDefaulter
-from kfx.webhooks.experiment_validator import INJECTION_LABEL, NAMESPACES, ExperimentValidator
+from kfx.webhooks.experiment_validator import LABEL_INJECTION, NAMESPACES, ExperimentValidator
 from kfx.webhooks.image_commands import ImageCommands
 from kfx.webhooks.owners import OwnerWalk
 from kfx.webhooks.pod_injector import PodInjector
@@ -47,7 +47,7 @@ class Server:
     async def get_document(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:
         if resource != NAMESPACES:
             raise LookupError(f"{resource} {namespace}/{name} is read past the caches")
-        return {"metadata": {"name": name, "labels": {INJECTION_LABEL: "enabled"}}}
+        return {"metadata": {"name": name, "labels": {LABEL_INJECTION: "enabled"}}}
 
     async def get(self, kind: type[T], namespace: str, name: str) -> T:
         raise LookupError(f"{kind.resource} {namespace}/{name} is read past the caches")
