@@ -11,6 +11,7 @@ from typing import Any
 from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
 from kfx.katib.command import CommandError, wrap_command
+from kfx.katib.compose import service_name
 from kfx.katib.katib_config import KatibConfigError, RuntimeConfig
 from kfx.katib.names import LABEL_EXPERIMENT, LABEL_TRIAL
 from kfx.katib.sidecar import (
@@ -168,12 +169,7 @@ def _sidecar(
 
 
 def _service_address(suggestion: Suggestion) -> str:
-    return f"{_resource_name(suggestion)}.{suggestion.metadata.namespace}:6788"
-
-
-def _resource_name(suggestion: Suggestion) -> str:
-    algorithm = suggestion.spec.algorithm.algorithm_name if suggestion.spec.algorithm else ""
-    return f"{suggestion.metadata.name}-{algorithm}"
+    return f"{service_name(suggestion)}.{suggestion.metadata.namespace}:6788"
 
 
 def _add_suggestion_volume(added: _Additions, trial: Trial, suggestion: Suggestion) -> None:
@@ -184,7 +180,7 @@ def _add_suggestion_volume(added: _Additions, trial: Trial, suggestion: Suggesti
         return
     sub_path = f"{suggestion.metadata.name}/{trial.metadata.name}"
     added.mounts.append({"name": SUGGESTION_VOLUME, "mountPath": path, "subPath": sub_path})
-    claim = {"claimName": _resource_name(suggestion)}
+    claim = {"claimName": service_name(suggestion)}
     added.volumes.append({"name": SUGGESTION_VOLUME, "persistentVolumeClaim": claim})
 
 
