@@ -62,6 +62,7 @@ def build_manager(parts: Parts) -> Manager:
             parts.loop_lag,
             parts.foreign,
             parts.registries,
+            parts.exchanges,
             *parts.metrics_certificates,
             *parts.recorders.values(),
         ],

@@ -4,24 +4,26 @@ import asyncio
 import socket
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from kfx import __version__
 from kfx.algorithms import ALGORITHMS
+from kfx.apis.apps import Deployment, Service
 from kfx.apis.core import ConfigMap
 from kfx.apis.experiment import Experiment
 from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
 from kfx.config import Config
 from kfx.controllers import indexes
+from kfx.controllers.exchanges import Exchanges
 from kfx.controllers.foreign import ForeignController, Self, foreign_gauge
 from kfx.controllers.gauges import KATIB_COUNTERS
 from kfx.controllers.jobs import parse_trial_resources
 from kfx.controllers.prepare import Preparer
 from kfx.controllers.tallies import TrialTallies
 from kfx.controllers.templates import TemplateReader
-from kfx.katib.compaction import compact
+from kfx.katib.compaction import compact, only_made_for_suggestions
 from kfx.katib.katib_config import CONFIG_MAP, KatibConfigError, RuntimeConfig
 from kfx.katib.validation import ValidationContext
 from kfx.kube.client import Client
@@ -37,6 +39,7 @@ from kfx.runtime.loop_lag import LoopLag
 from kfx.runtime.metrics import RuntimeMetrics
 from kfx.runtime.reconcile import Request
 from kfx.runtime.writer import Writer
+from kfx.services.algorithm_client import AlgorithmClient, Dial, dial_cluster_ip
 from kfx.store.observations import ObservationStore
 from kfx.webhooks.config_reader import KatibConfigReader
 
@@ -50,6 +53,7 @@ class Parts:
     """The parts that others share, made once. ``transport`` leads to the API server of ``credentials``.
 
     ``stop``: once it is set, readiness says so. ``spans`` records reconciles and reviews, if there is one.
+    ``dial``: how the Services of algorithms are reached. ``algorithms``: those that run inside kfx.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class Parts:
         stop: asyncio.Event | None = None,
         *,
         spans: "Spans | None" = None,
+        dial: Dial = dial_cluster_ip,
     ) -> None:
         self.metrics = RuntimeMetrics()
         for name, (text, labels) in KATIB_COUNTERS.items():
@@ -81,7 +86,13 @@ class Parts:
         self.experiments = self.cache.informer(Experiment)
         self.suggestions = self.cache.informer(Suggestion)
         self.trials = self.cache.informer(Trial, indexers=indexes.TRIAL_INDEXERS, transform=compact)
+        self.deployments = self.cache.informer(Deployment, transform=only_made_for_suggestions)
+        self.services = self.cache.informer(Service, transform=only_made_for_suggestions)
         self.tallies = TrialTallies()
+        self.algorithms = ALGORITHMS if config.suggestions == "embedded" else {}
+        self.exchanges = Exchanges(
+            partial(AlgorithmClient, db_manager_address=config.db_manager_address, dial=dial)
+        )
         kinds = parse_trial_resources(config.trial_resources)
         self.jobs = {kind: self.cache.dynamic(kind) for kind in kinds}
         self.templates = TemplateReader(client=self.reader, core_namespace=config.core_namespace)
@@ -133,7 +144,7 @@ class Parts:
         except KatibConfigError as error:
             config = str(error)
         return ValidationContext(
-            algorithms=tuple(ALGORITHMS), config=config, trial_resources=self.config.trial_resources
+            algorithms=tuple(self.algorithms), config=config, trial_resources=self.config.trial_resources
         )
 
     @cached_property

@@ -4,7 +4,6 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
-from kfx.algorithms import ALGORITHMS
 from kfx.build.controllers import TRIAL
 from kfx.build.parts import AGENT, Parts
 from kfx.controllers import indexes
@@ -83,7 +82,7 @@ def build_handlers(parts: Parts) -> Sequence[AdmissionHandler]:
         client=parts.reader,
         templates=parts.templates,
         config=parts.katib_config,
-        algorithms=ALGORITHMS,
+        algorithms=parts.algorithms,
         trial_resources=parts.config.trial_resources,
     )
     injector = PodInjector(

@@ -187,6 +187,12 @@ def take_answer(
     return plan if shorter is longer else told_first(suggestion, plan, shorter)
 
 
+def has_ended(suggestion: Suggestion) -> bool:
+    """Whether it has succeeded or failed, and is not being deleted."""
+    ended = c.has_any(suggestion.status.conditions, (c.SUCCEEDED, c.FAILED))
+    return ended and suggestion.metadata.deletion_timestamp is None
+
+
 def is_live(suggestion: Suggestion) -> bool:
     """Whether it has begun and not ended."""
     conditions = suggestion.status.conditions
@@ -274,12 +280,22 @@ def _with_list(
     )
 
 
+def is_busy(trials: Tally, status: SuggestionStatus) -> bool:
+    """Whether a trial runs, or is still to be made, whose result may give the algorithm new ideas."""
+    active = trials.in_state(PENDING, c.RUNNING)
+    return bool(active) or any(s.name not in trials.names for s in status.suggestions)
+
+
+def wait_for_ideas(status: SuggestionStatus) -> Plan:
+    """Katib's event for an algorithm that had nothing; it is asked again."""
+    note = Note("Warning", "ReconcileError", "The response contains unexpected trials")
+    return Plan(status=status, notes=(note,), requeue_after=NOTHING_LEFT_POLL)
+
+
 def _run_dry(trials: Tally, status: SuggestionStatus, now: str) -> Plan:
     """The algorithm had nothing: its end, unless a trial that still runs may give it new ideas."""
-    active = trials.in_state(PENDING, c.RUNNING)
-    if active or any(s.name not in trials.names for s in status.suggestions):
-        note = Note("Warning", "ReconcileError", "The response contains unexpected trials")
-        return Plan(status=status, notes=(note,), requeue_after=NOTHING_LEFT_POLL)
+    if is_busy(trials, status):
+        return wait_for_ideas(status)
     message = "Suggestion is succeeded, the algorithm has no more assignments"
     ended = end(status.conditions, reason=EXHAUSTED_REASON, message=message, now=now)
     return Plan(status=msgspec.structs.replace(status, conditions=ended))
