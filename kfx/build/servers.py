@@ -7,6 +7,7 @@ from functools import partial
 from kfx.build.controllers import TRIAL
 from kfx.build.parts import AGENT, Parts
 from kfx.controllers import indexes
+from kfx.katib.image_suggestion import Inside
 from kfx.katib.injection import InjectionSettings
 from kfx.runtime.access import AccessReviewer
 from kfx.runtime.admission import AdmissionHandler, AdmissionServer
@@ -97,6 +98,7 @@ def build_handlers(parts: Parts) -> Sequence[AdmissionHandler]:
                 db_manager_address=parts.config.db_manager_address,
                 collector_image=parts.config.collector_image,
                 early_stopping_address=f"katib-db-manager.{parts.config.core_namespace}:6788",
+                inside=Inside(parts.algorithms),
                 inject_security_context=parts.config.webhook_inject_securitycontext,
             ),
             form=parts.config.collector_sidecar,

@@ -193,8 +193,8 @@ def _remedy(endpoint: Endpoint, *, passing: bool) -> str:
     if passing:
         return f"it is asked again; if this lasts, look at {look}"
     return (
-        f"it is asked again; look at {look}. An algorithm that was restarted in the middle of an Experiment may "
-        "have lost what it needs: then start the Experiment anew"
+        f"it is asked again; look at {look}. An algorithm that was restarted in the middle of an Experiment "
+        "may have lost what it needs: then start the Experiment anew"
     )
 
 

@@ -63,7 +63,7 @@ def compose_service_objects(
     early = config.early_stopping(rule) if rule else None
     deployment = _deployment(suggestion, entry, early, probes=probes)
     found = [*_volumes(suggestion, entry), _service(suggestion)]
-    if early is not None and not entry.service_account_name:
+    if early is not None and entry.service_account_name in {"", service_name(suggestion)}:
         found += _rights(suggestion)
     return tuple(_create(suggestion, manifest) for manifest in (*found, deployment))
 
