@@ -2,6 +2,8 @@
 
 from typing import ClassVar
 
+import msgspec
+
 from kfx.kube.model import Condition, KubeObject, Model
 from kfx.kube.resource import Resource
 
@@ -22,7 +24,7 @@ class Deployment(KubeObject, kw_only=True):
 class ServiceSpec(Model, kw_only=True):
     """``cluster_ip`` is ``""`` before one is given, ``None`` (the word) where there is to be none."""
 
-    cluster_ip: str = ""
+    cluster_ip: str = msgspec.field(default="", name="clusterIP")
 
 
 class Service(KubeObject, kw_only=True):

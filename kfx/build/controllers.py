@@ -23,6 +23,7 @@ from kfx.controllers.patience import Patience
 from kfx.controllers.pods import PodObserver
 from kfx.controllers.suggestion import SuggestionReconciler
 from kfx.controllers.trial import TrialReconciler, trial_limiter
+from kfx.katib.compaction import only_made_for_suggestions
 from kfx.kube.model import KubeObject
 from kfx.runtime.controller import Controller
 from kfx.runtime.events import EventRecorder
@@ -87,8 +88,8 @@ def _build_suggestion(parts: Parts) -> Controller:
         trials=parts.tallies,
         algorithms=parts.algorithms,
         images=ImageSuggestions(
-            deployments=parts.deployments,
-            services=parts.services,
+            deployments=parts.cache.informer(Deployment, transform=only_made_for_suggestions),
+            services=parts.cache.informer(Service, transform=only_made_for_suggestions),
             exchanges=parts.exchanges,
             config=parts.katib_config.read,
             probes=parts.config.enable_grpc_probe_in_suggestion,

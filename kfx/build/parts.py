@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from kfx import __version__
 from kfx.algorithms import ALGORITHMS
-from kfx.apis.apps import Deployment, Service
 from kfx.apis.core import ConfigMap
 from kfx.apis.experiment import Experiment
 from kfx.apis.suggestion import Suggestion
@@ -23,7 +22,7 @@ from kfx.controllers.jobs import parse_trial_resources
 from kfx.controllers.prepare import Preparer
 from kfx.controllers.tallies import TrialTallies
 from kfx.controllers.templates import TemplateReader
-from kfx.katib.compaction import compact, only_made_for_suggestions
+from kfx.katib.compaction import compact
 from kfx.katib.katib_config import CONFIG_MAP, KatibConfigError, RuntimeConfig
 from kfx.katib.validation import ValidationContext
 from kfx.kube.client import Client
@@ -86,13 +85,9 @@ class Parts:
         self.experiments = self.cache.informer(Experiment)
         self.suggestions = self.cache.informer(Suggestion)
         self.trials = self.cache.informer(Trial, indexers=indexes.TRIAL_INDEXERS, transform=compact)
-        self.deployments = self.cache.informer(Deployment, transform=only_made_for_suggestions)
-        self.services = self.cache.informer(Service, transform=only_made_for_suggestions)
         self.tallies = TrialTallies()
         self.algorithms = ALGORITHMS if config.suggestions == "embedded" else {}
-        self.exchanges = Exchanges(
-            partial(AlgorithmClient, db_manager_address=config.db_manager_address, dial=dial)
-        )
+        self._dial = dial
         kinds = parse_trial_resources(config.trial_resources)
         self.jobs = {kind: self.cache.dynamic(kind) for kind in kinds}
         self.templates = TemplateReader(client=self.reader, core_namespace=config.core_namespace)
@@ -146,6 +141,12 @@ class Parts:
         return ValidationContext(
             algorithms=tuple(self.algorithms), config=config, trial_resources=self.config.trial_resources
         )
+
+    @cached_property
+    def exchanges(self) -> Exchanges:
+        """Talks with algorithms that run in images."""
+        address = self.config.db_manager_address
+        return Exchanges(partial(AlgorithmClient, db_manager_address=address, dial=self._dial))
 
     @cached_property
     def metrics_certificates(self) -> Sequence[CertificateSource]:

@@ -16,6 +16,7 @@ from kfx.kube.credentials import Credentials
 from kfx.kube.transport import Transport
 from kfx.runtime.metrics import RuntimeMetrics
 from kfx.runtime.spans import Spans
+from kfx.services.algorithm_client import Dial, dial_cluster_ip
 from kfx.store.observations import ObservationStore
 from tests.katib_objects import FAILURE, JOBS, SUCCESS
 from tests.serving import new_pair, write_pair
@@ -118,7 +119,12 @@ def condition(document: dict[str, Any], kind: str) -> dict[str, Any] | None:
 
 @asynccontextmanager
 async def working(
-    client: Client, credentials: Credentials, folder: Path, *flags: str, spans: Spans | None = None
+    client: Client,
+    credentials: Credentials,
+    folder: Path,
+    *flags: str,
+    spans: Spans | None = None,
+    dial: Dial = dial_cluster_ip,
 ) -> AsyncIterator[Platform]:
     """The process at work."""
     write_pair(folder, new_pair())
@@ -128,7 +134,7 @@ async def working(
         spans.transport(credentials) if spans else Transport.open(credentials) as transport,
         asyncio.TaskGroup() as group,
     ):
-        parts = Parts(settings(folder, *flags), credentials, transport, store, spans=spans)
+        parts = Parts(settings(folder, *flags), credentials, transport, store, spans=spans, dial=dial)
         group.create_task(build_manager(parts).run(stop))
         try:
             yield Platform(client, store, parts.metrics)

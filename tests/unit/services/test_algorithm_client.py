@@ -32,9 +32,7 @@ async def served() -> AsyncIterator[Served]:
 
 @pytest.fixture
 async def client(served: Served) -> AsyncIterator[AlgorithmClient]:
-    made = AlgorithmClient(
-        ENDPOINT, db_manager_address="katib-db-manager.kubeflow:6789", dial=served.dial
-    )
+    made = AlgorithmClient(ENDPOINT, db_manager_address="katib-db-manager.kubeflow:6789", dial=served.dial)
     yield made
     await made.close()
 
@@ -92,7 +90,7 @@ async def test_12_6_a_call_that_fails_is_no_answer(
 
 async def test_more_assignments_than_asked_for_are_no_answer(client: AlgorithmClient, served: Served) -> None:
     served.service.surplus = 1
-    with pytest.raises(NoAnswer, match="^The response contains unexpected trials$"):
+    with pytest.raises(NoAnswer, match=r"^The response contains unexpected trials$"):
         await client.propose(question())
 
 
@@ -180,12 +178,13 @@ async def test_validation_waits_for_a_pod_that_does_not_listen_yet(unused_tcp_po
     client = AlgorithmClient(
         ENDPOINT, db_manager_address="a:1", dial=lambda *_: f"ipv4:127.0.0.1:{unused_tcp_port}"
     )
-    validating = asyncio.create_task(client.validate(asked()))
-    await asyncio.sleep(0.1)
-    server = grpc.aio.server()
-    server.add_insecure_port(f"127.0.0.1:{unused_tcp_port}")
-    await server.start()
-    assert await validating == ""  # such a method it does not have: UNIMPLEMENTED
+    async with asyncio.TaskGroup() as group:
+        validating = group.create_task(client.validate(asked()))
+        await asyncio.sleep(0.1)
+        server = grpc.aio.server()
+        server.add_insecure_port(f"127.0.0.1:{unused_tcp_port}")
+        await server.start()
+    assert validating.result() == ""  # such a method it does not have: UNIMPLEMENTED
     await client.close()
     await server.stop(None)
 

@@ -193,9 +193,7 @@ def test_a_trial_is_sent_with_parameters_times_and_labels() -> None:
     assert sent.spec.objective.objective_metric_name == "loss"
 
 
-@pytest.mark.parametrize(
-    ("number", "word"), [(0, "equal"), (1, "equal"), (2, "less"), (3, "greater")]
-)
+@pytest.mark.parametrize(("number", "word"), [(0, "equal"), (1, "equal"), (2, "less"), (3, "greater")])
 def test_12_6_the_comparison_of_a_rule(number: int, word: str) -> None:
     """12.6.9: an unknown one is equal."""
     reply = api_pb2.GetEarlyStoppingRulesReply()
