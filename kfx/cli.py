@@ -1,7 +1,8 @@
 """From the command line to an exit status.
 
 ``kfx [flags]`` runs the controllers; ``kfx metrics-collector`` runs beside a training container,
-``kfx cert-generator`` once at installation. Nothing heavy is imported before the flags are known to be good.
+``kfx cert-generator`` once at installation; ``kfx get``, ``describe`` and ``explain`` ask a cluster. Nothing
+heavy is imported before the flags are known to be good.
 """
 
 import asyncio
@@ -17,8 +18,12 @@ from kfx.flags import FlagError, HelpRequested, usage
 COMMANDS = {
     "metrics-collector": "read a training container's metrics and report them",
     "cert-generator": "issue the webhooks' certificate once, as a Job",
+    "get": "list Experiments, Trials or Suggestions",
+    "describe": "show one of them on one screen",
+    "explain": "say why an Experiment does not progress, with the remedy",
     "version": "print the version",
 }
+QUESTIONS = ("get", "describe", "explain")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         from kfx import cert_command  # noqa: PLC0415
 
         return cert_command.main(words[1:])
+    if words and words[0] in QUESTIONS:
+        return _ask(words)
     if words[:1] == ["version"]:
         sys.stdout.write(f"kfx {__version__}\n")
         return 0
@@ -47,6 +54,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n{usage('kfx', FLAGS, commands=COMMANDS)}")
         return 2
     return _run(config)
+
+
+def _ask(words: Sequence[str]) -> int:
+    """A question to a cluster; ``-h`` is answered before a client is loaded."""
+    from kfx.commands.arguments import parse  # noqa: PLC0415
+
+    command, *rest = words
+    try:
+        given = parse(command, rest)
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    from kfx.commands.run import run  # noqa: PLC0415
+
+    return run(command, given)
 
 
 def _run(config: Config) -> int:

@@ -58,45 +58,42 @@ def busy_share(seconds: float) -> float:
 
 
 def keep(sections: Mapping[str, Section], about: Mapping[str, Any], remark: str, folder: Path) -> Path:
-    """Write ``<date>.json`` and ``<date>.md``; the Markdown file's path."""
+    """Write ``<date>.json`` and ``<date>.md``; the Markdown file's path.
+
+    What was measured earlier on the same day stays, each section with its own commit and circumstances.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     now = datetime.now(UTC)
-    content = {
-        "date": now.isoformat(timespec="seconds"),
-        "commit": commit(),
-        "machine": about,
-        "remark": remark,
-        "benchmarks": {name: {**asdict(each), "medians": each.medians()} for name, each in sections.items()},
-    }
     path = folder / f"{now.date().isoformat()}.json"
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    run = {"date": now.isoformat(timespec="seconds"), "commit": commit(), "machine": about, "remark": remark}
+    kept |= {name: {**run, **asdict(each), "medians": each.medians()} for name, each in sections.items()}
+    path.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     path = path.with_suffix(".md")
-    path.write_text(markdown(sections, content), encoding="utf-8")
+    path.write_text(markdown(kept), encoding="utf-8")
     return path
 
 
-def markdown(sections: Mapping[str, Section], content: Mapping[str, Any]) -> str:
+def markdown(kept: Mapping[str, Mapping[str, Any]]) -> str:
     """The tables as a page."""
-    about = content["machine"]
-    use = (
-        f"Of the cores {about['busy_before']:.0%} were in use before the run, {about['busy_after']:.0%} after"
-    )
-    lines = [
-        f"# Benchmarks, {content['date'][:10]}",
-        "",
-        f"Commit {content['commit']}; {about['cores']} cores, {about['cpu']}, {about['memory_mib']} MiB; "
-        f"Python {about['python']}. {use}.",
-        "",
-        RATIOS,
-    ]
-    if content["remark"]:
-        lines += ["", content["remark"]]
-    for section in sections.values():
+    lines = [f"# Benchmarks, {max(run['date'] for run in kept.values())[:10]}", "", RATIOS]
+    for run in kept.values():
+        section = Section(run["title"], run["note"], run["rounds"])
         lines += ["", f"## {section.title}", "", f"| | {' | '.join(section.headings)} |"]
         lines += [f"|---|{'---:|' * len(section.headings)}"]
         lines += [f"| {' | '.join(row)} |" for row in section.cells()]
-        lines += ["", section.note]
+        lines += ["", section.note, "", _circumstances(run)]
     return "\n".join(lines) + "\n"
+
+
+def _circumstances(run: Mapping[str, Any]) -> str:
+    about = run["machine"]
+    text = (
+        f"Commit {run['commit']}, {run['date'][11:16]} UTC; {about['cores']} cores, {about['cpu']}, "
+        f"{about['memory_mib']} MiB; Python {about['python']}; of the cores {about['busy_before']:.0%} "
+        f"were in use before the run, {about['busy_after']:.0%} after."
+    )
+    return f"{text} {run['remark']}" if run["remark"] else text
 
 
 def commit() -> str:

@@ -14,6 +14,7 @@ from kfx.algorithms import ALGORITHMS
 from kfx.apis.core import ConfigMap
 from kfx.apis.experiment import Experiment
 from kfx.config import TRIAL_RESOURCES
+from kfx.katib.names import LABEL_INJECTION
 from kfx.kube.errors import NotFound
 from kfx.kube.resource import Resource
 from kfx.runtime.admission import AdmissionHandler, Denied, InvalidRequest, encode_verdict
@@ -21,7 +22,7 @@ from kfx.runtime.review import decode_review, encode_refusal
 from kfx.runtime.store import Store
 from kfx.webhooks.config_reader import KatibConfigReader
 from kfx.webhooks.experiment_defaulter import ExperimentDefaulter
-from kfx.webhooks.experiment_validator import INJECTION_LABEL, ExperimentValidator
+from kfx.webhooks.experiment_validator import ExperimentValidator
 
 LONGEST_ANSWER = 24 * 1024 * 1024
 """Bytes. A patch repeats a list it adds to, in base64; the API server reads no more than some MiB anyway."""
@@ -33,7 +34,7 @@ class Cluster:
     async def get_document(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:
         """See :class:`kfx.webhooks.experiment_validator.DocumentReader`."""
         if resource.kind == "Namespace":
-            return {"metadata": {"labels": {INJECTION_LABEL: "enabled"}}}
+            return {"metadata": {"labels": {LABEL_INJECTION: "enabled"}}}
         raise NotFound("not found", status=404, reason="NotFound")
 
 

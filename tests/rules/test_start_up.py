@@ -2,6 +2,9 @@
 
 import subprocess
 import sys
+import time
+
+import pytest
 
 from tests.rules.source_tree import ROOT
 
@@ -22,6 +25,30 @@ def test_help_loads_no_client_server_or_database() -> None:
     loaded = _modules_after("from kfx.cli import main; main(['--help'])", stop_at_exit=True)
     assert "kfx.cli" in loaded
     assert loaded.isdisjoint(_HEAVY)
+
+
+@pytest.mark.parametrize("command", ["get", "describe", "explain"])
+def test_help_of_a_question_to_a_cluster_loads_no_client_and_no_wire_type(command: str) -> None:
+    loaded = _modules_after(f"from kfx.cli import main; main(['{command}', '-h'])")
+    assert "kfx.commands.arguments" in loaded
+    assert loaded.isdisjoint({*_HEAVY, "kfx.kube.client", "kfx.apis.common", "kfx.commands.run"})
+
+
+@pytest.mark.parametrize("command", ["get", "describe", "explain"])
+def test_a_question_to_a_cluster_loads_neither_controllers_nor_servers(command: str) -> None:
+    loaded = _modules_after(f"import kfx.commands.run, kfx.commands.{command}")
+    assert loaded.isdisjoint({"grpc", "sqlalchemy", "kubernetes_asyncio", "kfx.build", "kfx.controllers"})
+
+
+def test_help_of_get_is_there_in_300_milliseconds() -> None:
+    def seconds() -> float:
+        began = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-m", "kfx", "get", "-h"], cwd=ROOT, capture_output=True, check=True, timeout=60
+        )
+        return time.perf_counter() - began
+
+    assert min(seconds() for _ in range(5)) < 0.3
 
 
 def test_spans_cost_nothing_where_nobody_asks_for_them() -> None:

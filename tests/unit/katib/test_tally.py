@@ -1,5 +1,6 @@
 """What is kept up change by change is what a look at all trials would have found."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -71,3 +72,12 @@ def test_it_knows_names_and_trials_by_name():
     tally = Tally.of([trial(name="a")])
     assert ("a" in tally, "b" in tally, tally.get("b")) == (True, False, None)
     assert tally.get("a") == trial(name="a")
+
+
+@pytest.mark.parametrize("kind", ["minimize", "maximize"])
+def test_of_equal_values_the_oldest_trials_is_the_best(kind):
+    target = objective(kind)
+    trials = [trial("Succeeded", name=f"t{age}", age=age, value="0.5", target=target) for age in (2, 1, 3)]
+    best = Tally.of(trials).summary(target).optimum.trial
+    assert best is not None
+    assert best.metadata.name == "t1"

@@ -58,6 +58,18 @@ def test_the_first_that_is_there_is_used(tmp_path: Path, pod: Path) -> None:
     assert load(tmp_path, **POD).server == "https://home"
 
 
+def test_a_persons_own_kubeconfig_comes_before_the_pods_where_a_person_asks(
+    tmp_path: Path, pod: Path
+) -> None:
+    def asked() -> str:
+        home = tmp_path / "home"
+        return load_credentials(environ=POD, service_account=pod, home=home, home_first=True).server
+
+    assert asked() == "https://10.0.0.1:6443"
+    kubeconfig(tmp_path / "home" / ".kube" / "config", "https://home")
+    assert asked() == "https://home"
+
+
 def test_the_variable_may_list_several_files(tmp_path: Path) -> None:
     there = kubeconfig(tmp_path / "there", "https://there")
     assert load(tmp_path, KUBECONFIG=f"{tmp_path / 'absent'}::{there}").server == "https://there"
