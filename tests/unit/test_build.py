@@ -16,6 +16,7 @@ from kfx.apis.trial import Trial
 from kfx.build import Parts, build_manager
 from kfx.build.servers import WATCH_SILENCE, build_handlers, informers_ready, watches_ready
 from kfx.config import load_config
+from kfx.katib.compaction import only_made_for_suggestions
 from kfx.kube.credentials import Credentials
 from kfx.kube.resource import Resource
 from kfx.kube.transport import Transport
@@ -31,6 +32,7 @@ from kfx.runtime.review import AdmissionRequest, InvalidRequest
 from kfx.runtime.spans import Spans
 from kfx.runtime.tls import dial, verifier_of
 from kfx.store.observations import ObservationStore
+from kfx.webhooks.experiment_validator import ExperimentValidator
 from kfx.webhooks.pod_injector import PodInjector
 from tests.serving import Answer, get, hearing, new_pair, write_pair
 
@@ -252,3 +254,40 @@ async def test_collectors_report_an_early_stop_to_kfx_itself(tmp_path: Path) -> 
         settings = await injector._settings.read()
     assert settings.early_stopping_address == "katib-db-manager.kubeflow:6788"
     assert (settings.inject_security_context, settings.native_sidecar) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("flags", "inside"),
+    [((), ["random"]), (("--suggestions=embedded",), ["random"]), (("--suggestions=image",), [])],
+)
+async def test_the_flag_says_which_algorithms_run_inside(
+    tmp_path: Path, flags: tuple[str, ...], inside: list[str]
+) -> None:
+    async with wired(tmp_path, *flags) as parts:
+        build_manager(parts)
+        _, validator, injector = build_handlers(parts)
+        assert isinstance(injector, PodInjector)
+        assert isinstance(validator, ExperimentValidator)
+        assert list(parts.algorithms) == list(validator._algorithms) == inside
+        assert list(parts.validation_context().algorithms) == inside
+        settings = await injector._settings.read()
+        assert [name for name in ("random", "tpe") if name in settings.inside.algorithms] == inside
+
+
+async def test_an_answer_of_an_algorithm_leads_to_its_suggestion(tmp_path: Path) -> None:
+    async with wired(tmp_path) as parts:
+        manager = build_manager(parts)
+        assert parts.exchanges in manager._background
+        (controller,) = [each for each in manager._controllers if each.name == "suggestion-controller"]
+        parts.exchanges._wake(Request("ns", "e"))
+        assert len(controller.queue) == 1
+
+
+async def test_of_deployments_and_services_of_others_hardly_anything_is_kept(tmp_path: Path) -> None:
+    async with wired(tmp_path) as parts:
+        build_manager(parts)
+        transforms = {
+            str(chosen.resource): informer.reflector.transform
+            for chosen, informer in parts.cache._informers.items()
+        }
+    assert transforms["deployments.apps"] is transforms["services"] is only_made_for_suggestions
