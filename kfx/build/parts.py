@@ -113,7 +113,10 @@ class Parts:
             ConfigMap, namespace=core, field_selector=f"metadata.name={CONFIG_MAP}"
         )
         return KatibConfigReader(
-            config_maps=config_maps, core_namespace=core, collector_image=self.config.collector_image
+            config_maps=config_maps,
+            core_namespace=core,
+            collector_image=self.config.collector_image,
+            built_ins=self.config.suggestions == "embedded",
         )
 
     def _elect(self) -> AlwaysLeader | LeaderElector:

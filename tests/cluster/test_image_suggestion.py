@@ -54,6 +54,7 @@ KATIB_CONFIG = {
                 "persistentVolumeClaimSpec": {"storageClassName": "none"},
             },
         ],
+        "metricsCollectors": [{"kind": "StdOut", "image": "example.org/collector"}],
         "earlyStoppings": [{"algorithmName": "medianstop", "image": "example.org/medianstop"}],
     },
 }
@@ -153,6 +154,28 @@ async def test_an_experiment_runs_by_an_image_and_goes_on_from_its_volume(
         Experiment.resource, experiment(name, resumePolicy="FromVolume"), namespace=NAMESPACE
     )
     await until_said(platform, name, "Created", "-DeploymentReady")
+    await check_objects(platform, pods)
+    assert served.dialled == []
+    await become_ready(platform, pods)
+    await until_said(platform, name, "Created", "DeploymentReady", "Running")
+    await run_to_the_end(platform, name, trials=2)
+    assert [(each.host, port) for each, port in served.dialled] == [
+        (f"{pods}.{NAMESPACE}", 6789),
+        (f"{pods}.{NAMESPACE}", 6788),
+    ]
+    # it goes on: the volumes are there, Deployment and Service are made anew
+    await platform.client.patch(Experiment.resource, NAMESPACE, name, {"spec": {"maxTrialCount": 3}})
+    await until_said(platform, name, "Created", "-Running", "-DeploymentReady")
+    await become_ready(platform, pods)
+    await run_to_the_end(platform, name, trials=1)
+    last = served.service.of("GetSuggestions")[-1]
+    assert (len(last.trials), last.current_request_number) == (2, 1)
+    assert served.service.most_in_hand == 1
+    assert await events(platform, name) == []
+    await platform.client.delete(PERSISTENT_VOLUMES, "", f"{pods}-{NAMESPACE}")
+
+
+async def check_objects(platform: Platform, pods: str) -> None:
     for kind in (Service.resource, VOLUME_CLAIMS, SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS):
         made = await platform.read(kind, pods)
         assert made["metadata"]["ownerReferences"][0]["kind"] == "Suggestion", kind
@@ -160,36 +183,19 @@ async def test_an_experiment_runs_by_an_image_and_goes_on_from_its_volume(
     images = [c["image"] for c in deployment["spec"]["template"]["spec"]["containers"]]
     assert images == ["example.org/random", "example.org/medianstop"]
     await platform.client.get_document(PERSISTENT_VOLUMES, "", f"{pods}-{NAMESPACE}")
-    assert served.dialled == []
 
-    await become_ready(platform, pods)
-    await until_said(platform, name, "Created", "DeploymentReady", "Running")
-    for trial in await platform.running_trials(name, 2):
+
+async def run_to_the_end(platform: Platform, name: str, *, trials: int) -> None:
+    """Trials with the rule; then Deployment and Service go, the volume stays."""
+    for trial in await platform.running_trials(name, trials):
         await platform.finish(trial, value="0.5")
-    assert words(await platform.ended(Experiment, name))[-1] == "Succeeded"
     found = await until_said(platform, name, "Created", "-Running", "-DeploymentReady", "Succeeded")
-    assert found["status"]["suggestionCount"] == 2
-    (rule,) = found["status"]["suggestions"][0]["earlyStoppingRules"]
+    assert words(await platform.ended(Experiment, name))[-1] == "Succeeded"
+    assert found["status"]["suggestionCount"] == found["spec"]["requests"]
+    (rule,) = found["status"]["suggestions"][-1]["earlyStoppingRules"]
     assert rule == {"name": "loss", "value": "0.5", "comparison": "greater", "startStep": 4}
-    assert [(each.host, port) for each, port in served.dialled] == [
-        (f"{pods}.{NAMESPACE}", 6789),
-        (f"{pods}.{NAMESPACE}", 6788),
-    ]
-    await gone(platform, pods)
-    await platform.read(VOLUME_CLAIMS, pods)
-    # it goes on: the volumes are there, Deployment and Service are made anew
-    await platform.client.patch(Experiment.resource, NAMESPACE, name, {"spec": {"maxTrialCount": 3}})
-    await until_said(platform, name, "Created", "-Running", "-DeploymentReady")
-    await become_ready(platform, pods)
-    (trial,) = await platform.running_trials(name, 1)
-    await platform.finish(trial, value="0.4")
-    await until_said(platform, name, "Created", "-Running", "-DeploymentReady", "Succeeded")
-    await gone(platform, pods)
-    asked = served.service.of("GetSuggestions")
-    assert (len(asked[-1].trials), asked[-1].current_request_number) == (2, 1)
-    assert served.service.most_in_hand == 1
-    assert await events(platform, name) == []
-    await platform.client.delete(PERSISTENT_VOLUMES, "", f"{pods}-{NAMESPACE}")
+    await gone(platform, f"{name}-random")
+    await platform.read(VOLUME_CLAIMS, f"{name}-random")
 
 
 async def gone(platform: Platform, name: str) -> None:
