@@ -54,8 +54,8 @@ class KatibConfigReader:
         if self._built_ins:
             return self._built_in
         raise KatibConfigError(
-            f'ConfigMap "{CONFIG_MAP}" not found in namespace {self._key.namespace}; create it, or have kfx run '
-            "algorithms itself (--suggestions=embedded)"
+            f'ConfigMap "{CONFIG_MAP}" not found in namespace {self._key.namespace}; create it, or have kfx '
+            "run algorithms itself (--suggestions=embedded)"
         )
 
     @cached_property
