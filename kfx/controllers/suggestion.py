@@ -11,6 +11,7 @@ from kfx.controllers.image_suggestion import ImageSuggestions
 from kfx.controllers.prepare import Prepare, as_it_is
 from kfx.controllers.tallies import TrialTallies
 from kfx.katib.image_suggestion import Inside
+from kfx.katib.katib_config import KatibConfigError
 from kfx.katib.names import is_controlled_by
 from kfx.katib.suggestion import (
     SuggestionSeen,
@@ -24,10 +25,12 @@ from kfx.katib.suggestion import (
 )
 from kfx.katib.tally import Tally
 from kfx.katib.unreadable import plan_unreadable_suggestion
-from kfx.runtime.plan import Plan
+from kfx.runtime.plan import Note, Plan
 from kfx.runtime.reconcile import Request, Result, TerminalError
 from kfx.runtime.store import Lister
 from kfx.runtime.writer import Writer
+
+CONFIG_POLL = 30.0  # seconds until katib-config is looked at again, where it does not answer
 
 
 class SuggestionReconciler:
@@ -66,7 +69,12 @@ class SuggestionReconciler:
         if suggestion is None:
             self._images.forget(request)
             return Result()
-        return await self._writer.apply(suggestion, self._plan(suggestion, request))
+        try:
+            plan = self._plan(suggestion, request)
+        except KatibConfigError as error:  # corrected in a ConfigMap, of which nobody wakes us
+            note = Note("Warning", "ReconcileError", str(error))
+            plan = Plan(notes=(note,), requeue_after=CONFIG_POLL)
+        return await self._writer.apply(suggestion, plan)
 
     def _plan(self, suggestion: Suggestion, request: Request) -> Plan:
         experiment = self._experiment_of(suggestion, request)

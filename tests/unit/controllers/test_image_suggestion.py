@@ -13,7 +13,7 @@ from kfx.controllers.exchanges import Exchanges
 from kfx.controllers.image_suggestion import READY_PATIENCE, ImageSuggestions
 from kfx.controllers.suggestion import SuggestionReconciler
 from kfx.katib.image_suggestion import Proposal, Word
-from kfx.katib.katib_config import EMPTY_CONFIG, KatibConfigError, RuntimeConfig, parse_runtime_config
+from kfx.katib.katib_config import EMPTY_CONFIG, RuntimeConfig, parse_runtime_config
 from kfx.kube.model import ObjectMeta
 from kfx.runtime.plan import Note, Plan
 from kfx.runtime.reconcile import Request
@@ -129,9 +129,13 @@ async def test_where_all_is_there_katib_config_is_not_asked() -> None:
     assert len(ended.delete) == 2
 
 
-async def test_an_algorithm_without_an_image_is_an_error_in_katibs_words() -> None:
-    with pytest.raises(KatibConfigError, match="failed to find suggestion config for algorithm: random"):
-        await reconcile(suggestion("Created", requests=2), config=EMPTY_CONFIG)
+async def test_an_algorithm_without_an_image_is_told_in_katibs_words_and_looked_for_again() -> None:
+    found = await reconcile(suggestion("Created", requests=2), config=EMPTY_CONFIG)
+    text = (
+        "failed to find suggestion config for algorithm: random in ConfigMap: katib-config; add an entry, or "
+        "use one of: none"
+    )
+    assert found == Plan(notes=(Note("Warning", "ReconcileError", text),), requeue_after=30.0)
 
 
 async def test_settings_are_validated_where_the_service_is() -> None:
