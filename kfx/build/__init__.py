@@ -78,6 +78,7 @@ def build_manager(parts: Parts) -> Manager:
             parts.loop_lag,
             parts.foreign,
             parts.registries,
+            parts.exchanges,
             *parts.metrics_certificates,
             *([parts.store] if isinstance(parts.store, ExternalStore) else []),
             *parts.recorders.values(),

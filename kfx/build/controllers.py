@@ -1,11 +1,10 @@
 """The three controllers, and which change of what concerns whom."""
 
 import time
-from collections.abc import Mapping, Sequence
-from functools import partial
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import TypeVar
 
-from kfx.algorithms import ALGORITHMS
+from kfx.apis.apps import Deployment, Service
 from kfx.apis.core import Pod
 from kfx.apis.experiment import Experiment
 from kfx.apis.suggestion import Suggestion
@@ -16,6 +15,7 @@ from kfx.controllers.event_reader import EventReader
 from kfx.controllers.experiment import ExperimentReconciler
 from kfx.controllers.failures import PREFIX, FailureReporter
 from kfx.controllers.gauges import experiments_gauge, trials_gauge
+from kfx.controllers.image_suggestion import ImageSuggestions
 from kfx.controllers.job_finder import JobFinder
 from kfx.controllers.jobs import JobLister
 from kfx.controllers.metrics import MetricsObserver
@@ -23,6 +23,7 @@ from kfx.controllers.patience import Patience
 from kfx.controllers.pods import PodObserver
 from kfx.controllers.suggestion import SuggestionReconciler
 from kfx.controllers.trial import TrialReconciler, trial_limiter
+from kfx.katib.compaction import only_made_for_suggestions
 from kfx.kube.model import KubeObject
 from kfx.runtime.controller import Controller
 from kfx.runtime.events import EventRecorder
@@ -54,6 +55,9 @@ def _watch(parts: Parts, experiment: Controller, suggestion: Controller, trial: 
     watch(Trial, of_experiment, experiment.queue)
     watch(Suggestion, of_experiment, experiment.queue)
     watch(Suggestion, itself, suggestion.queue)
+    of_suggestion = EnqueueRequestForOwner("kubeflow.org", "Suggestion")
+    watch(Deployment, of_suggestion, suggestion.queue)
+    watch(Service, of_suggestion, suggestion.queue)
     watch(Trial, itself, trial.queue)
     for kind in parts.jobs:
         watch(kind, EnqueueRequestForOwner("kubeflow.org", "Trial"), trial.queue)
@@ -84,13 +88,22 @@ def _build_suggestion(parts: Parts) -> Controller:
         suggestions=parts.suggestions,
         experiments=parts.experiments,
         trials=parts.tallies,
-        algorithms=ALGORITHMS,
+        algorithms=parts.algorithms,
+        images=ImageSuggestions(
+            deployments=parts.cache.informer(Deployment, transform=only_made_for_suggestions),
+            services=parts.cache.informer(Service, transform=only_made_for_suggestions),
+            exchanges=parts.exchanges,
+            config=parts.katib_config.read,
+            probes=parts.config.enable_grpc_probe_in_suggestion,
+            clock=time.monotonic,
+        ),
         writer=writer,
         now=utc_now,
         prepare=parts.prepare,
-        claim_of=partial(_volume_claim_of, parts),
     )
-    return _controller(parts, SUGGESTION, reconciler, parts.suggestions, recorder, prefix="")
+    controller = _controller(parts, SUGGESTION, reconciler, parts.suggestions, recorder, prefix="")
+    parts.exchanges.wake(controller.queue.add)
+    return controller
 
 
 def _build_trial(parts: Parts) -> Controller:
@@ -147,8 +160,3 @@ def _controller(
     if parts.spans is not None:
         reconciler = parts.spans.reconciler(name, reconciler)
     return Controller(name, reconciler, limiter=limiter, metrics=parts.metrics, report=report)
-
-
-def _volume_claim_of(parts: Parts, algorithm: str) -> Mapping[str, Any]:
-    entry = parts.katib_config.read().suggestions.get(algorithm)
-    return (entry.persistent_volume_claim_spec or {}) if entry is not None else {}

@@ -4,7 +4,7 @@ import asyncio
 import socket
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from kfx import __version__
@@ -15,6 +15,7 @@ from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
 from kfx.config import Config
 from kfx.controllers import indexes
+from kfx.controllers.exchanges import Exchanges
 from kfx.controllers.foreign import ForeignController, Self, foreign_gauge
 from kfx.controllers.gauges import KATIB_COUNTERS
 from kfx.controllers.jobs import parse_trial_resources
@@ -37,6 +38,7 @@ from kfx.runtime.loop_lag import LoopLag
 from kfx.runtime.metrics import RuntimeMetrics
 from kfx.runtime.reconcile import Request
 from kfx.runtime.writer import Writer
+from kfx.services.algorithm_client import AlgorithmClient, Dial, dial_cluster_ip
 from kfx.services.external_store import ExternalStore
 from kfx.store.observations import ObservationStore
 from kfx.webhooks.config_reader import KatibConfigReader
@@ -52,6 +54,7 @@ class Parts:
     """The parts that others share, made once. ``transport`` leads to the API server of ``credentials``.
 
     ``stop``: once it is set, readiness says so. ``spans`` records reconciles and reviews, if there is one.
+    ``dial``: how the Services of algorithms are reached. ``algorithms``: those that run inside kfx.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Parts:
         stop: asyncio.Event | None = None,
         *,
         spans: "Spans | None" = None,
+        dial: Dial = dial_cluster_ip,
     ) -> None:
         self.metrics = RuntimeMetrics()
         for name, (text, labels) in KATIB_COUNTERS.items():
@@ -84,6 +88,8 @@ class Parts:
         self.suggestions = self.cache.informer(Suggestion)
         self.trials = self.cache.informer(Trial, indexers=indexes.TRIAL_INDEXERS, transform=compact)
         self.tallies = TrialTallies()
+        self.algorithms = ALGORITHMS if config.suggestions == "embedded" else {}
+        self._dial = dial
         kinds = parse_trial_resources(config.trial_resources)
         self.jobs = {kind: self.cache.dynamic(kind, optional=WITHOUT_JOBS) for kind in kinds}
         self.templates = TemplateReader(client=self.reader, core_namespace=config.core_namespace)
@@ -109,7 +115,10 @@ class Parts:
             ConfigMap, namespace=core, field_selector=f"metadata.name={CONFIG_MAP}"
         )
         return KatibConfigReader(
-            config_maps=config_maps, core_namespace=core, collector_image=self.config.collector_image
+            config_maps=config_maps,
+            core_namespace=core,
+            collector_image=self.config.collector_image,
+            built_ins=self.config.suggestions == "embedded",
         )
 
     def _elect(self) -> AlwaysLeader | LeaderElector:
@@ -135,8 +144,14 @@ class Parts:
         except KatibConfigError as error:
             config = str(error)
         return ValidationContext(
-            algorithms=tuple(ALGORITHMS), config=config, trial_resources=self.config.trial_resources
+            algorithms=tuple(self.algorithms), config=config, trial_resources=self.config.trial_resources
         )
+
+    @cached_property
+    def exchanges(self) -> Exchanges:
+        """Talks with algorithms that run in images."""
+        address = self.config.db_manager_address
+        return Exchanges(partial(AlgorithmClient, db_manager_address=address, dial=self._dial))
 
     @cached_property
     def metrics_certificates(self) -> Sequence[CertificateSource]:

@@ -4,10 +4,10 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
-from kfx.algorithms import ALGORITHMS
 from kfx.build.controllers import TRIAL
 from kfx.build.parts import AGENT, Parts
 from kfx.controllers import indexes
+from kfx.katib.image_suggestion import Inside
 from kfx.katib.injection import InjectionSettings
 from kfx.runtime.access import AccessReviewer
 from kfx.runtime.admission import AdmissionHandler, AdmissionServer
@@ -91,7 +91,7 @@ def build_handlers(parts: Parts) -> Sequence[AdmissionHandler]:
         client=parts.reader,
         templates=parts.templates,
         config=parts.katib_config,
-        algorithms=ALGORITHMS,
+        algorithms=parts.algorithms,
         trial_resources=parts.config.trial_resources,
     )
     injector = PodInjector(
@@ -106,6 +106,7 @@ def build_handlers(parts: Parts) -> Sequence[AdmissionHandler]:
                 db_manager_address=parts.config.db_manager_address,
                 collector_image=parts.config.collector_image,
                 early_stopping_address=f"katib-db-manager.{parts.config.core_namespace}:6788",
+                inside=Inside(parts.algorithms),
                 inject_security_context=parts.config.webhook_inject_securitycontext,
             ),
             form=parts.config.collector_sidecar,

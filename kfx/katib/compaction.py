@@ -10,12 +10,15 @@ from typing import TypeVar
 
 import msgspec
 
+from kfx.apis.apps import Deployment, Service
 from kfx.apis.common import MetricsCollectorSpec, NameValue, Observation
+from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial, TrialSpec, TrialStatus
 from kfx.katib.trial import is_completed
 from kfx.kube.model import Condition, ObjectMeta
 
 T = TypeVar("T")
+D = TypeVar("D", Deployment, Service)
 
 SHARED = 4096
 """Values remembered for sharing; what falls out is only held twice."""
@@ -34,6 +37,29 @@ def compact(trial: Trial) -> Trial:
         spec=_compact_spec(trial.spec, ended=is_completed(trial)),
         status=_compact_status(trial.status),
     )
+
+
+def only_made_for_suggestions(found: D) -> D:
+    """The same Deployment or Service; of one that no Suggestion controls, only the name and the version.
+
+    Those of the whole cluster are followed, since Katib gives them no label of its own.
+    """
+    metadata = found.metadata
+    owner = metadata.controller
+    kept = ObjectMeta(
+        name=metadata.name,
+        namespace=intern(metadata.namespace),
+        uid=metadata.uid,
+        resource_version=metadata.resource_version,
+    )
+    if owner is None or owner.kind != Suggestion.resource.kind:
+        return type(found)(metadata=kept)
+    kept = replace(
+        kept,
+        deletion_timestamp=metadata.deletion_timestamp,
+        owner_references=metadata.owner_references,
+    )
+    return replace(found, metadata=kept)
 
 
 def _compact_metadata(metadata: ObjectMeta) -> ObjectMeta:

@@ -21,7 +21,7 @@ def compose_suggestion(experiment: Experiment, requests: int) -> dict[str, Any]:
     _set(spec, "earlyStopping", experiment.spec.early_stopping)
     if experiment.spec.resume_policy:
         spec["resumePolicy"] = experiment.spec.resume_policy
-    metadata = _metadata(experiment.metadata.name, experiment, experiment.metadata.labels)
+    metadata = owned_metadata(experiment.metadata.name, experiment, experiment.metadata.labels)
     if experiment.metadata.annotations:
         metadata["annotations"] = dict(experiment.metadata.annotations)
     return _manifest(Suggestion, metadata, spec)
@@ -38,7 +38,7 @@ def compose_trial(
     labels = merge_labels(
         experiment.metadata.labels, {LABEL_EXPERIMENT: experiment.metadata.name}, assignment.labels
     )
-    metadata = _metadata(assignment.name, experiment, labels) | {"finalizers": [TRIAL_FINALIZER]}
+    metadata = owned_metadata(assignment.name, experiment, labels) | {"finalizers": [TRIAL_FINALIZER]}
     spec: dict[str, Any] = {
         "parameterAssignments": [to_builtins(p) for p in assignment.parameter_assignments],
         "runSpec": run_spec,
@@ -55,8 +55,6 @@ def compose_volume_claim(suggestion: Suggestion, spec: Mapping[str, Any]) -> dic
 
     ``spec``: from katib-config, with Katib's defaults for what it leaves open.
     """
-    algorithm = suggestion.spec.algorithm
-    name = f"{suggestion.metadata.name}-{algorithm.algorithm_name if algorithm is not None else ''}"
     resources = spec.get("resources") or {}
     requests = resources.get("requests") or {"storage": "1Gi"}
     defaulted = {
@@ -67,9 +65,15 @@ def compose_volume_claim(suggestion: Suggestion, spec: Mapping[str, Any]) -> dic
     return {
         "apiVersion": VOLUME_CLAIMS.api_version,
         "kind": VOLUME_CLAIMS.kind,
-        "metadata": _metadata(name, suggestion, None),
+        "metadata": owned_metadata(service_name(suggestion), suggestion, None),
         "spec": defaulted,
     }
+
+
+def service_name(suggestion: Suggestion) -> str:
+    """Name of all that is made for a Suggestion (Katib ``util.GetSuggestionDeploymentName`` and others)."""
+    algorithm = suggestion.spec.algorithm
+    return f"{suggestion.metadata.name}-{algorithm.algorithm_name if algorithm is not None else ''}"
 
 
 def compose_job(trial: Trial) -> dict[str, Any]:
@@ -79,7 +83,7 @@ def compose_job(trial: Trial) -> dict[str, Any]:
     """
     job = trial.spec.run_document()
     written = job.get("metadata")
-    metadata = _metadata(trial.metadata.name, trial, None)
+    metadata = owned_metadata(trial.metadata.name, trial, None)
     for key in ("labels", "annotations"):
         if isinstance(written, Mapping) and written.get(key):
             metadata[key] = written[key]
@@ -99,7 +103,8 @@ def _from_template(template: TrialTemplate) -> dict[str, Any]:
     return found
 
 
-def _metadata(name: str, owner: KubeObject, labels: Mapping[str, str] | None) -> dict[str, Any]:
+def owned_metadata(name: str, owner: KubeObject, labels: Mapping[str, str] | None) -> dict[str, Any]:
+    """Metadata of an object in its owner's namespace, which ``owner`` controls."""
     found: dict[str, Any] = {
         "name": name,
         "namespace": owner.metadata.namespace,

@@ -11,6 +11,8 @@ from typing import Any
 from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
 from kfx.katib.command import CommandError, wrap_command
+from kfx.katib.compose import service_name
+from kfx.katib.image_suggestion import Inside
 from kfx.katib.katib_config import KatibConfigError, RuntimeConfig
 from kfx.katib.names import LABEL_EXPERIMENT, LABEL_TRIAL
 from kfx.katib.sidecar import (
@@ -36,14 +38,16 @@ Operations = list[dict[str, Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InjectionSettings:
-    """What all pods share. ``host:port`` addresses; ``early_stopping_address`` empty: the one that Katib's
-    suggestion Service has. ``collector_image``: kfx's own, the only one whose command is set, and the only
-    one that ``native_sidecar`` makes an init container that stays.
+    """What all pods share. ``host:port`` addresses. ``early_stopping_address``: where an early stop is told
+    of trials whose algorithm and rule are among ``inside``; of others, to the Suggestion's Service, as in
+    Katib, and so of all where it is empty. ``collector_image``: kfx's own, the only one whose command is set,
+    and the only one that ``native_sidecar`` makes an init container that stays.
     """
 
     db_manager_address: str
     collector_image: str
     early_stopping_address: str = ""
+    inside: Inside = field(default_factory=Inside)
     inject_security_context: bool = False
     native_sidecar: bool = False
 
@@ -159,7 +163,7 @@ def _sidecar(
         trial,
         entry,
         db_manager_address=settings.db_manager_address,
-        early_stopping_address=settings.early_stopping_address or _service_address(suggestion),
+        early_stopping_address=_stopping_address(suggestion, settings),
     )
     if entry.image == settings.collector_image:
         return compose_own_sidecar(trial, entry, args, primary, pod["spec"], native=settings.native_sidecar)
@@ -167,13 +171,10 @@ def _sidecar(
     return compose_sidecar(trial, entry, args, copied)
 
 
-def _service_address(suggestion: Suggestion) -> str:
-    return f"{_resource_name(suggestion)}.{suggestion.metadata.namespace}:6788"
-
-
-def _resource_name(suggestion: Suggestion) -> str:
-    algorithm = suggestion.spec.algorithm.algorithm_name if suggestion.spec.algorithm else ""
-    return f"{suggestion.metadata.name}-{algorithm}"
+def _stopping_address(suggestion: Suggestion, settings: InjectionSettings) -> str:
+    if settings.early_stopping_address and settings.inside.answers(suggestion.spec):
+        return settings.early_stopping_address
+    return f"{service_name(suggestion)}.{suggestion.metadata.namespace}:6788"
 
 
 def _add_suggestion_volume(added: _Additions, trial: Trial, suggestion: Suggestion) -> None:
@@ -184,7 +185,7 @@ def _add_suggestion_volume(added: _Additions, trial: Trial, suggestion: Suggesti
         return
     sub_path = f"{suggestion.metadata.name}/{trial.metadata.name}"
     added.mounts.append({"name": SUGGESTION_VOLUME, "mountPath": path, "subPath": sub_path})
-    claim = {"claimName": _resource_name(suggestion)}
+    claim = {"claimName": service_name(suggestion)}
     added.volumes.append({"name": SUGGESTION_VOLUME, "persistentVolumeClaim": claim})
 
 

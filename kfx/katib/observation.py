@@ -116,7 +116,12 @@ def objective_value(observation: Observation | None, objective: ObjectiveSpec | 
     metric = next((m for m in observation.metrics if m.name == name), None)
     if metric is None or strategy is None:
         return UNAVAILABLE
-    picked = {"min": metric.min, "max": metric.max, "latest": metric.latest}.get(strategy, UNAVAILABLE)
+    return pick_value(metric, strategy, otherwise=UNAVAILABLE)
+
+
+def pick_value(metric: Metric, strategy: str, *, otherwise: str) -> str:
+    """The text that ``strategy`` means, ``otherwise`` where it means none."""
+    picked = {"min": metric.min, "max": metric.max, "latest": metric.latest}.get(strategy, otherwise)
     return metric.latest if picked == UNAVAILABLE and strategy in {"min", "max"} else picked
 
 

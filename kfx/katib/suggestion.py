@@ -47,7 +47,7 @@ class SuggestionSeen:
 def needs_validation(suggestion: Suggestion) -> bool:
     """Whether the settings are checked now: before it runs for the first time, and after a restart."""
     conditions = suggestion.status.conditions
-    return _is_live(suggestion) and not c.has(conditions, c.RUNNING)
+    return is_live(suggestion) and not c.has(conditions, c.RUNNING)
 
 
 def needs_volume(suggestion: Suggestion) -> bool:
@@ -57,7 +57,7 @@ def needs_volume(suggestion: Suggestion) -> bool:
 
 def wanted(suggestion: Suggestion) -> int:
     """How many assignments the algorithm is asked for now."""
-    if not _is_live(suggestion):
+    if not is_live(suggestion):
         return 0
     return max(0, suggestion.spec.requests - suggestion.status.suggestion_count)
 
@@ -152,28 +152,55 @@ def _plan(seen: SuggestionSeen, now: str) -> Plan:
     if suggestion.metadata.deletion_timestamp is not None:
         return Plan()
     if not c.has(status.conditions, c.CREATED):
-        return Plan(status=_create(status, now))
-    if seen.experiment is None or not _is_live(suggestion):
+        return Plan(status=mark_created(status, now))
+    if seen.experiment is None or not is_live(suggestion):
         return Plan()
     if seen.problem:
-        return _refuse(status, seen.problem, now)
-    status = _run(status, now)
+        return refuse(status, seen.problem, now)
+    status = mark_running(status, now)
     if seen.answer is None:
         return Plan(status=status)
-    if not seen.answer:
-        return _run_dry(seen, status, now)
-    longer = _append(seen, status)
-    shorter = shorten_assignments(longer, seen.trials)
+    answer = [TrialAssignment(parameter_assignments=each) for each in seen.answer[: wanted(suggestion)]]
+    seed = f"{suggestion.metadata.uid}/{suggestion.metadata.generation}"
+    return take_answer(suggestion, seen.trials, status, answer, seed=seed, now=now)
+
+
+def take_answer(
+    suggestion: Suggestion,
+    trials: Tally,
+    status: SuggestionStatus,
+    answer: Sequence[TrialAssignment],
+    *,
+    seed: str,
+    now: str,
+) -> Plan:
+    """The plan with ``status`` and the assignments of ``answer`` behind the old ones.
+
+    Those without a name are given one, the same for the same ``seed`` and number. No answer is the
+    algorithm's end, unless a trial may still give it new ideas.
+    """
+    if not answer:
+        return _run_dry(trials, status, now)
+    longer = _append(suggestion, trials, status, answer, seed)
+    shorter = shorten_assignments(longer, trials)
     plan = Plan(status=longer)
     return plan if shorter is longer else told_first(suggestion, plan, shorter)
 
 
-def _is_live(suggestion: Suggestion) -> bool:
+def has_ended(suggestion: Suggestion) -> bool:
+    """Whether it has succeeded or failed, and is not being deleted."""
+    ended = c.has_any(suggestion.status.conditions, (c.SUCCEEDED, c.FAILED))
+    return ended and suggestion.metadata.deletion_timestamp is None
+
+
+def is_live(suggestion: Suggestion) -> bool:
+    """Whether it has begun and not ended."""
     conditions = suggestion.status.conditions
     return c.has(conditions, c.CREATED) and not c.has_any(conditions, (c.SUCCEEDED, c.FAILED))
 
 
-def _create(status: SuggestionStatus, now: str) -> SuggestionStatus:
+def mark_created(status: SuggestionStatus, now: str) -> SuggestionStatus:
+    """The status of one that has just been seen first."""
     created = c.set_condition(
         status.conditions,
         c.CREATED,
@@ -185,12 +212,12 @@ def _create(status: SuggestionStatus, now: str) -> SuggestionStatus:
     return msgspec.structs.replace(status, start_time=status.start_time or now, conditions=created)
 
 
-def _run(status: SuggestionStatus, now: str) -> SuggestionStatus:
-    """Ready and running at once: there is no Deployment to wait for."""
+def mark_running(status: SuggestionStatus, now: str) -> SuggestionStatus:
+    """Ready and running, in one write where it was neither."""
     if c.has(status.conditions, c.RUNNING):
         return status
     running = c.set_condition(
-        _set_ready(status.conditions, now),
+        mark_ready(status.conditions, now),
         c.RUNNING,
         True,
         reason="SuggestionRunning",
@@ -200,7 +227,8 @@ def _run(status: SuggestionStatus, now: str) -> SuggestionStatus:
     return msgspec.structs.replace(status, conditions=running)
 
 
-def _set_ready(conditions: c.Conditions, now: str) -> c.Conditions:
+def mark_ready(conditions: c.Conditions, now: str) -> c.Conditions:
+    """The conditions of one whose algorithm can be asked."""
     return c.set_condition(
         conditions,
         c.DEPLOYMENT_READY,
@@ -211,9 +239,10 @@ def _set_ready(conditions: c.Conditions, now: str) -> c.Conditions:
     )
 
 
-def _refuse(status: SuggestionStatus, problem: str, now: str) -> Plan:
+def refuse(status: SuggestionStatus, problem: str, now: str) -> Plan:
+    """The end of one whose settings the algorithm does not take."""
     message = f"Validation failed: {problem}"
-    ready = _set_ready(status.conditions, now)
+    ready = mark_ready(status.conditions, now)
     failed = c.finish(ready, c.FAILED, reason="SuggestionFailed", message=message, now=now)
     return Plan(
         status=msgspec.structs.replace(status, conditions=failed),
@@ -221,16 +250,20 @@ def _refuse(status: SuggestionStatus, problem: str, now: str) -> Plan:
     )
 
 
-def _append(seen: SuggestionSeen, status: SuggestionStatus) -> SuggestionStatus:
-    """The status with the answers behind the old ones; no more of them than were asked for."""
-    suggestion, first = seen.suggestion, next_number(status, seen.trials)
-    seed = f"{suggestion.metadata.uid}/{suggestion.metadata.generation}"
-    taken = {s.name for s in status.suggestions} | set(seen.trials.names)
+def _append(
+    suggestion: Suggestion,
+    trials: Tally,
+    status: SuggestionStatus,
+    answer: Sequence[TrialAssignment],
+    seed: str,
+) -> SuggestionStatus:
+    first = next_number(status, trials)
+    taken = {s.name for s in status.suggestions} | set(trials.names)
     added: list[TrialAssignment] = []
-    for index, assignments in enumerate(tuple(seen.answer or ())[: wanted(suggestion)], first):
-        name = trial_name(suggestion.metadata.name, seed=seed, index=index, taken=taken)
+    for index, assignment in enumerate(answer, first):
+        name = assignment.name or trial_name(suggestion.metadata.name, seed=seed, index=index, taken=taken)
         taken.add(name)
-        added.append(TrialAssignment(name=name, parameter_assignments=assignments))
+        added.append(msgspec.structs.replace(assignment, name=name))
     suggestions = (*status.suggestions, *added)
     count = len(suggestions) + dropped(status)
     return _with_list(status, suggestions, suggestion_count=count, ever=first + len(added))
@@ -247,12 +280,22 @@ def _with_list(
     )
 
 
-def _run_dry(seen: SuggestionSeen, status: SuggestionStatus, now: str) -> Plan:
+def is_busy(trials: Tally, status: SuggestionStatus) -> bool:
+    """Whether a trial runs, or is still to be made, whose result may give the algorithm new ideas."""
+    active = trials.in_state(PENDING, c.RUNNING)
+    return bool(active) or any(s.name not in trials.names for s in status.suggestions)
+
+
+def wait_for_ideas(status: SuggestionStatus) -> Plan:
+    """Katib's event for an algorithm that had nothing; it is asked again."""
+    note = Note("Warning", "ReconcileError", "The response contains unexpected trials")
+    return Plan(status=status, notes=(note,), requeue_after=NOTHING_LEFT_POLL)
+
+
+def _run_dry(trials: Tally, status: SuggestionStatus, now: str) -> Plan:
     """The algorithm had nothing: its end, unless a trial that still runs may give it new ideas."""
-    active = seen.trials.in_state(PENDING, c.RUNNING)
-    if active or any(s.name not in seen.trials.names for s in status.suggestions):
-        note = Note("Warning", "ReconcileError", "The response contains unexpected trials")
-        return Plan(status=status, notes=(note,), requeue_after=NOTHING_LEFT_POLL)
+    if is_busy(trials, status):
+        return wait_for_ideas(status)
     message = "Suggestion is succeeded, the algorithm has no more assignments"
     ended = end(status.conditions, reason=EXHAUSTED_REASON, message=message, now=now)
     return Plan(status=msgspec.structs.replace(status, conditions=ended))

@@ -31,11 +31,12 @@ class Create:
 
     ``manifest`` is complete (apiVersion, kind, metadata with name, namespace and the owner as controller).
     If the name is taken, it counts as made when its controller's uid is ``owner_uid``, else it is an error.
+    ``None``: an object that nobody controls.
     """
 
     resource: Resource
     manifest: Mapping[str, Any]
-    owner_uid: str
+    owner_uid: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

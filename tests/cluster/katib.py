@@ -18,6 +18,7 @@ from kfx.kube.credentials import Credentials
 from kfx.kube.transport import Transport
 from kfx.runtime.metrics import RuntimeMetrics
 from kfx.runtime.spans import Spans
+from kfx.services.algorithm_client import Dial, dial_cluster_ip
 from kfx.services.external_store import ExternalStore
 from kfx.store.observations import ObservationStore
 from tests.katib_objects import FAILURE, JOBS, SUCCESS
@@ -140,6 +141,7 @@ async def working(
     *flags: str,
     spans: Spans | None = None,
     environ: Mapping[str, str] | None = None,
+    dial: Dial = dial_cluster_ip,
 ) -> AsyncIterator[Platform]:
     """The process at work."""
     write_pair(folder, new_pair())
@@ -149,7 +151,7 @@ async def working(
         spans.transport(credentials) if spans else Transport.open(credentials) as transport,
         asyncio.TaskGroup() as group,
     ):
-        parts = Parts(config, credentials, transport, store, spans=spans)
+        parts = Parts(config, credentials, transport, store, spans=spans, dial=dial)
         group.create_task(build_manager(parts).run(stop))
         try:
             yield Platform(client, store, parts.metrics)

@@ -1,4 +1,4 @@
-"""Every row of the contract about Experiments at admission has a test that names it.
+"""Every row of the contract about Experiments at admission, and Suggestions, has a test that names it.
 
 A test names rows at the start of its docstring ("V12, K3: why."), a case of a golden file at the start of its
 ``id``, and the row of a known defect in ``row``.
@@ -37,6 +37,9 @@ ROWS: dict[str, list[str]] = {
     "golden outputs": [row for row in _numbered("G", 58) if row != "G45"],  # that is the conversion of jobs
     "updates": _numbered("U", 13),
     "known defects": [f"K{n}" for n in (1, 2, 3, 11, 12, 14, 15, 16, 17, 18, 22, 24, 26, 27)],
+    "the suggestion controller": _numbered("12.5.", 9),
+    "the suggestion client": _numbered("12.6.", 12),
+    "the composer": _numbered("12.7.", 12),
     "checklist": ["10.1.4", "10.1.6", "10.1.9"],
 }
 MENDED = [f"K{n}" for n in (1, 2, 3, 11, 12, 14, 15, 16, 17, 18, 22, 24, 27)]

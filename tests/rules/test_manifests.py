@@ -3,18 +3,34 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
 from hack.run.images import TRAINER
+from kfx.apis.apps import Deployment, Service
+from kfx.apis.common import AlgorithmSpec
 from kfx.apis.experiment import Experiment
-from kfx.apis.suggestion import Suggestion
+from kfx.apis.suggestion import Suggestion, SuggestionSpec
 from kfx.apis.trial import Trial
 from kfx.config import TRIAL_RESOURCES
+from kfx.katib.compose import VOLUME_CLAIMS
+from kfx.katib.katib_config import parse_runtime_config
+from kfx.katib.suggestion_objects import (
+    PERSISTENT_VOLUMES,
+    ROLE_BINDINGS,
+    ROLES,
+    SERVICE_ACCOUNTS,
+    compose_service_objects,
+)
+from tests.katib_objects import suggestion
 from tests.rules.source_tree import ROOT, name_of
 
 CONFIG = ROOT / "config"
 KINDS = [Experiment, Suggestion, Trial]
+RANDOM, MEDIANSTOP = AlgorithmSpec(algorithm_name="random"), AlgorithmSpec(algorithm_name="medianstop")
+GRANTED_ON = {"apiGroups": ["kubeflow.org"], "resources": ["trials", "trials/status"], "verbs": ["*"]}
+"""What kfx has only to hand it on, by the exact rule that Katib's early stopping gets."""
 TYPE_AND_STATUS = [
     {"name": "Type", "type": "string", "jsonPath": ".status.conditions[-1:].type"},
     {"name": "Status", "type": "string", "jsonPath": ".status.conditions[-1:].status"},
@@ -125,8 +141,39 @@ def test_only_the_clusters_own_namespaces_are_left_out_by_name() -> None:
 @pytest.mark.parametrize("path", ["rbac/cluster_role.yaml", "rbac/role.yaml"])
 def test_kfxs_own_role_names_each_verb(path: str) -> None:
     (role,) = documents(path)
-    for resource, verbs in _by_name(role["rules"]).items():
-        assert "*" not in verbs | {resource}, resource
+    for rule in role["rules"]:
+        if rule != GRANTED_ON:
+            assert "*" not in {*rule["verbs"], *rule["resources"], *rule["apiGroups"]}, rule
+
+
+def test_kfxs_own_role_makes_what_an_algorithm_in_an_image_needs() -> None:
+    (role,) = documents("rbac/cluster_role.yaml")
+    granted = _by_name(role["rules"])
+    followed = {"get", "list", "watch", "create", "delete"}
+    made = (
+        *((kind.resource, followed) for kind in (Deployment, Service)),
+        *((kind, {"get", "create"}) for kind in (VOLUME_CLAIMS, PERSISTENT_VOLUMES)),
+        *((kind, {"get", "create"}) for kind in (SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS)),
+    )
+    for resource, verbs in made:
+        assert granted[f"{resource.group}/{resource.plural}"] == verbs, resource
+    assert "update" in granted["kubeflow.org/suggestions/finalizers"]
+
+
+@pytest.mark.parametrize("path", ["rbac/cluster_role.yaml", "rbac/katib/cluster_role.yaml"])
+def test_a_role_for_early_stopping_grants_what_its_maker_has(path: str) -> None:
+    (role,) = documents(path)
+    granted = _by_name(role["rules"])
+    images = {"suggestions": [{"algorithmName": "random", "image": "some"}]}
+    images["earlyStoppings"] = [{"algorithmName": "medianstop", "image": "some"}]
+    config = parse_runtime_config({"katib-config.yaml": yaml.safe_dump({"runtime": images})})
+    of = msgspec.structs.replace(
+        suggestion(), spec=SuggestionSpec(algorithm=RANDOM, early_stopping=MEDIANSTOP)
+    )
+    made = compose_service_objects(of, config, probes=True)
+    (rules,) = [create.manifest["rules"] for create in made if create.resource == ROLES]
+    for name, verbs in _by_name(rules).items():
+        assert verbs <= granted[name], name
 
 
 def test_kfxs_own_role_covers_the_kinds_of_jobs_that_trials_run_by_default() -> None:

@@ -18,6 +18,7 @@ from kfx.apis.trial import Trial
 from kfx.build import Parts, build_manager, open_store
 from kfx.build.servers import WATCH_SILENCE, build_handlers, informers_ready, watches_ready
 from kfx.config import load_config
+from kfx.katib.compaction import only_made_for_suggestions
 from kfx.kube.credentials import Credentials
 from kfx.kube.resource import Resource
 from kfx.kube.transport import Transport
@@ -34,6 +35,7 @@ from kfx.runtime.spans import Spans
 from kfx.runtime.tls import dial, verifier_of
 from kfx.services.external_store import ExternalStore
 from kfx.services.grpc_server import GrpcServer
+from kfx.webhooks.experiment_validator import ExperimentValidator
 from kfx.webhooks.pod_injector import PodInjector
 from tests.serving import Answer, get, hearing, new_pair, write_pair
 
@@ -306,3 +308,40 @@ async def test_an_external_store_that_does_not_answer_is_told_but_webhooks_stay_
         both, alone = await probed(parts, "/readyz", "/readyz/db-manager")
     assert b"[!]db-manager waits: database manager katib-db-manager.kubeflow:6789 has not" in both.body
     assert (alone.status, alone.body.partition(b": ")[0]) == (500, b"db-manager")
+
+
+@pytest.mark.parametrize(
+    ("flags", "inside"),
+    [((), ["random"]), (("--suggestions=embedded",), ["random"]), (("--suggestions=image",), [])],
+)
+async def test_the_flag_says_which_algorithms_run_inside(
+    tmp_path: Path, flags: tuple[str, ...], inside: list[str]
+) -> None:
+    async with wired(tmp_path, *flags) as parts:
+        build_manager(parts)
+        _, validator, injector = build_handlers(parts)
+        assert isinstance(injector, PodInjector)
+        assert isinstance(validator, ExperimentValidator)
+        assert list(parts.algorithms) == list(validator._algorithms) == inside
+        assert list(parts.validation_context().algorithms) == inside
+        settings = await injector._settings.read()
+        assert [name for name in ("random", "tpe") if name in settings.inside.algorithms] == inside
+
+
+async def test_an_answer_of_an_algorithm_leads_to_its_suggestion(tmp_path: Path) -> None:
+    async with wired(tmp_path) as parts:
+        manager = build_manager(parts)
+        assert parts.exchanges in manager._background
+        (controller,) = [each for each in manager._controllers if each.name == "suggestion-controller"]
+        parts.exchanges._wake(Request("ns", "e"))
+        assert len(controller.queue) == 1
+
+
+async def test_of_deployments_and_services_of_others_hardly_anything_is_kept(tmp_path: Path) -> None:
+    async with wired(tmp_path) as parts:
+        build_manager(parts)
+        transforms = {
+            str(chosen.resource): informer.reflector.transform
+            for chosen, informer in parts.cache._informers.items()
+        }
+    assert transforms["deployments.apps"] is transforms["services"] is only_made_for_suggestions

@@ -17,6 +17,7 @@ from structlog.testing import capture_logs
 
 from kfx import __version__
 from kfx.cli import _report, main
+from kfx.config import Config
 from kfx.kube.credentials import CredentialsError, load_credentials
 from kfx.runtime.address import Address, AddressInUse
 from kfx.runtime.leader import LeadershipLost
@@ -365,3 +366,14 @@ def test_the_loop_is_the_fast_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     monkeypatch.setattr("kfx.runtime.log.configure_logging", lambda **_: None)
     assert main(["--sqlite-path", str(tmp_path / "o.db")]) == 0
     assert seen == ["uvloop"]
+
+
+@pytest.mark.parametrize(("program", "place"), [("/app/katib-controller", "image"), ("kfx", "embedded")])
+def test_the_name_that_it_was_started_as_counts(
+    monkeypatch: pytest.MonkeyPatch, program: str, place: str
+) -> None:
+    started: list[Config] = []
+    monkeypatch.setattr("kfx.cli._run", lambda config: started.append(config) or 0)
+    monkeypatch.setattr("sys.argv", [program, "--log-level=error"])
+    assert main() == 0
+    assert started[0].suggestions == place

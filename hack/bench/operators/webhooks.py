@@ -16,6 +16,7 @@ from kfx.config import TRIAL_RESOURCES
 from kfx.controllers.jobs import parse_trial_resource
 from kfx.controllers.templates import TemplateReader
 from kfx.katib.injection import InjectionSettings
+from kfx.katib.names import LABEL_INJECTION
 from kfx.kube.decode import decoder_for, unstructured_decoder_for
 from kfx.kube.model import KubeObject
 from kfx.kube.resource import Resource
@@ -24,7 +25,7 @@ from kfx.runtime.admission import AdmissionHandler
 from kfx.runtime.store import Store
 from kfx.webhooks.config_reader import KatibConfigReader
 from kfx.webhooks.experiment_defaulter import ExperimentDefaulter
-from kfx.webhooks.experiment_validator import LABEL_INJECTION, NAMESPACES, ExperimentValidator
+from kfx.webhooks.experiment_validator import NAMESPACES, ExperimentValidator
 from kfx.webhooks.image_commands import ImageCommands
 from kfx.webhooks.owners import OwnerWalk
 from kfx.webhooks.pod_injector import PodInjector

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterator
 
 from kfx.apis.experiment import ExperimentSpec
-from kfx.katib.katib_config import KatibConfigError
+from kfx.katib.katib_config import CONFIG_MAP, KatibConfigError
 from kfx.katib.validation.context import Findings, ValidationContext
 from kfx.katib.validation.field_error import FieldError, forbidden, invalid, required
 
@@ -26,14 +26,11 @@ def check_algorithm(spec: ExperimentSpec, context: ValidationContext) -> Iterato
     elif name in context.config.suggestions:
         if problem := _problem(context.config.suggestion, name):
             yield invalid(path, name, problem)
-        elif name not in context.algorithms:
-            detail = (
-                f"katib-config names an image for algorithm {name!r}, but this kfx runs none; "
-                f"use one that it answers itself: {known}"
-            )
-            yield invalid(path, name, detail)
+    elif not context.algorithms:
+        yield invalid(path, name, _problem(context.config.suggestion, _cut(name)))
     elif name not in context.algorithms:
-        yield invalid(path, name, f"unknown algorithm {_short(name)}; this kfx answers: {known}")
+        detail = f"unknown algorithm {_short(name)}; this kfx answers: {known}"
+        yield invalid(path, name, detail + _in_images(context.config.suggestions))
 
 
 def check_early_stopping(spec: ExperimentSpec, context: ValidationContext) -> Iterator[FieldError]:
@@ -47,19 +44,14 @@ def check_early_stopping(spec: ExperimentSpec, context: ValidationContext) -> It
     if isinstance(context.config, str):
         yield invalid(path, name, context.config)
     elif name in context.config.early_stoppings:
-        if problem := _problem(context.config.early_stopping, name):
+        if problem := _problem(context.config.early_stopping, name) or _stands_alone(spec, context):
             yield invalid(path, name, problem)
-        elif name not in context.early_stoppings:
-            detail = (
-                f"katib-config names an image for early stopping {name!r}, but this kfx runs none; "
-                f"use one that it answers itself: {known}; else drop spec.earlyStopping"
-            )
-            yield invalid(path, name, detail)
+    elif not context.algorithms:
+        yield invalid(path, name, _problem(context.config.early_stopping, _cut(name)))
     elif name not in context.early_stoppings:
-        detail = (
-            f"unknown early stopping {_short(name)}; this kfx answers: {known}; else drop spec.earlyStopping"
-        )
-        yield invalid(path, name, detail)
+        detail = f"unknown early stopping {_short(name)}; this kfx answers: {known}"
+        images = _in_images(context.config.early_stoppings)
+        yield invalid(path, name, f"{detail}{images}; else drop spec.earlyStopping")
 
 
 def check_resume_policy(spec: ExperimentSpec) -> Iterator[FieldError]:
@@ -93,8 +85,30 @@ def _problem(look_up: Callable[[str], object], name: str) -> str:
     return ""
 
 
+def _stands_alone(spec: ExperimentSpec, context: ValidationContext) -> str:
+    """What is wrong with a rule in an image beside an algorithm that has none: both run in one pod."""
+    rule = spec.early_stopping.algorithm_name if spec.early_stopping is not None else ""
+    algorithm = spec.algorithm.algorithm_name if spec.algorithm is not None else ""
+    if rule in context.early_stoppings or isinstance(context.config, str):
+        return ""
+    if algorithm not in context.algorithms or algorithm in context.config.suggestions:
+        return ""
+    return (
+        f"early stopping {rule!r} runs in an image, and needs one of algorithm {algorithm!r} beside it: add "
+        f"the algorithm to runtime.suggestions of ConfigMap {CONFIG_MAP}, or drop spec.earlyStopping"
+    )
+
+
+def _in_images(names: Collection[str]) -> str:
+    return f"; in images, by ConfigMap {CONFIG_MAP}: {_names(names)}" if names else ""
+
+
 def _short(name: str) -> str:
-    return repr(name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}…")
+    return repr(_cut(name))
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}…"
 
 
 def _names(names: Collection[str]) -> str:

@@ -14,8 +14,9 @@ _MAX_WARNING = 500
 class ValidationContext:
     """One process, one moment.
 
-    ``algorithms``, ``early_stoppings``: names this process answers itself. ``config``: katib-config with the
-    built-in collectors, or the text of the error that reading it gave. ``trial_resources``: kinds of jobs as
+    ``algorithms``, ``early_stoppings``: names this process answers itself; without any algorithm,
+    katib-config answers for all. ``config``: katib-config with the built-in collectors, or the text of the
+    error that reading it gave. ``trial_resources``: kinds of jobs as
     ``Kind.version.group``. ``strict_kinds``: refuse other kinds (else warn). ``template_text``: the text of
     the ConfigMap that the template names, or ``template_error`` why there is none.
     """

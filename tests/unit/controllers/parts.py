@@ -1,12 +1,18 @@
 """What the reconcilers are handed in these tests: real stores, and a writer that keeps the plans."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
+from kfx.apis.apps import Deployment, Service
 from kfx.apis.common import MetricLog
 from kfx.apis.trial import Trial
+from kfx.controllers.exchanges import Exchanges
+from kfx.controllers.image_suggestion import ImageSuggestions
 from kfx.controllers.indexes import POD_INDEXERS, TRIAL_INDEXERS
 from kfx.controllers.tallies import TrialTallies
+from kfx.katib.katib_config import EMPTY_CONFIG, RuntimeConfig
 from kfx.kube.errors import NotFound
 from kfx.kube.model import KubeObject, Unreadable
 from kfx.kube.resource import Resource
@@ -14,6 +20,7 @@ from kfx.runtime.event import Event
 from kfx.runtime.plan import Note, Plan
 from kfx.runtime.reconcile import Request, Result
 from kfx.runtime.store import Store
+from kfx.services.algorithm_client import AlgorithmClient
 from kfx.store.errors import StoreError
 
 KEY = Request("ns", "e-1")
@@ -52,6 +59,24 @@ def pods_of(*pods: KubeObject) -> Store[Any]:
     for obj in pods:
         found.put(obj)
     return found
+
+
+def images_of(
+    *objects: Deployment | Service,
+    exchanges: Exchanges | None = None,
+    config: RuntimeConfig = EMPTY_CONFIG,
+    clock: Callable[[], float] = time.monotonic,
+) -> ImageSuggestions:
+    """Algorithms in images, with what there is of their objects; without ``exchanges`` nobody is asked."""
+    nobody = Exchanges(partial(AlgorithmClient, db_manager_address="db:6789"))
+    return ImageSuggestions(
+        deployments=store_of(*(each for each in objects if isinstance(each, Deployment))),
+        services=store_of(*(each for each in objects if isinstance(each, Service))),
+        exchanges=nobody if exchanges is None else exchanges,
+        config=lambda: config,
+        probes=True,
+        clock=clock,
+    )
 
 
 class Plans:

@@ -8,13 +8,14 @@ from kfx.apis.common import AlgorithmSpec, NameValue
 from kfx.apis.experiment import Experiment
 from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
+from kfx.controllers.image_suggestion import ImageSuggestions
 from kfx.controllers.suggestion import SuggestionReconciler
 from kfx.katib.suggestion import give_up
 from kfx.kube.model import Unreadable
 from kfx.runtime.plan import Note, Plan
 from kfx.runtime.reconcile import Request, Result, TerminalError
 from tests.katib_objects import NOW, experiment, said, suggestion, trial, unreadable
-from tests.unit.controllers.parts import Plans, store_of, tallies_of
+from tests.unit.controllers.parts import Plans, images_of, store_of, tallies_of
 
 KEY = Request("ns", "e")
 
@@ -46,6 +47,7 @@ async def reconcile(
     trials: Sequence[Trial] = (),
     algorithm: Any = None,
     unreadable: Unreadable | None = None,
+    images: ImageSuggestions | None = None,
     **more: Any,
 ) -> Plan:
     plans = Plans()
@@ -54,6 +56,7 @@ async def reconcile(
         experiments=store_of(*experiments),
         trials=tallies_of(*trials),
         algorithms={"random": algorithm or Counting()},
+        images=images or images_of(),
         writer=plans,  # type: ignore[arg-type]
         now=lambda: NOW,
         **more,

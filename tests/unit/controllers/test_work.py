@@ -15,7 +15,7 @@ from kfx.controllers.templates import TemplateReader
 from kfx.runtime.event import Event
 from kfx.runtime.reconcile import Request
 from tests.katib_objects import NOW, experiment, suggestion, trial
-from tests.unit.controllers.parts import Live, Plans, store_of, tallies_of
+from tests.unit.controllers.parts import Live, Plans, images_of, store_of, tallies_of
 
 KEY = Request("ns", "e")
 PARALLEL = 10
@@ -44,7 +44,7 @@ class Bench:
         }
         templates = TemplateReader(client=Live(), core_namespace="kubeflow")
         self.experiment = ExperimentReconciler(templates=templates, **shared)
-        self.suggestion = SuggestionReconciler(algorithms=ALGORITHMS, **shared)
+        self.suggestion = SuggestionReconciler(algorithms=ALGORITHMS, images=images_of(), **shared)
 
     async def settle(self) -> None:
         await self.experiment.reconcile(KEY)

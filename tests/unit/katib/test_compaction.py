@@ -6,9 +6,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from kfx.apis.apps import Deployment, DeploymentStatus, Service
 from kfx.apis.trial import Trial
-from kfx.katib.compaction import compact
+from kfx.katib.compaction import compact, only_made_for_suggestions
 from kfx.kube.decode import decoder_for
+from kfx.kube.model import ObjectMeta, OwnerReference
+from tests.katib_objects import conditions, owner
 
 RUN_SPEC = {"apiVersion": "batch/v1", "kind": "Job", "spec": {"template": {"spec": {"containers": []}}}}
 
@@ -80,3 +83,28 @@ def test_a_custom_collector_is_kept_though_it_has_no_hash() -> None:
 
 def test_an_ended_trial_without_a_readable_job_is_kept_all_the_same() -> None:
     assert compact(trial(condition="Failed", runSpec=[1, 2])).spec.run_document() == {}
+
+
+def kept(kind: type[Deployment] | type[Service], owners: tuple[OwnerReference, ...]) -> tuple[Any, Any]:
+    noted = {"kubectl.kubernetes.io/last-applied-configuration": "x" * 1000}
+    metadata = ObjectMeta(
+        name="d", namespace="ns", uid="u", resource_version="3", annotations=noted, owner_references=owners
+    )
+    whole = kind(metadata=metadata)
+    return whole, only_made_for_suggestions(whole)
+
+
+@pytest.mark.parametrize("kind", [Deployment, Service])
+def test_of_what_no_suggestion_controls_only_the_name_is_kept(kind: type[Deployment] | type[Service]) -> None:
+    for owners in ((), owner("Experiment", "e", "e-uid")):
+        _, found = kept(kind, owners)
+        assert found == kind(metadata=ObjectMeta(name="d", namespace="ns", uid="u", resource_version="3"))
+
+
+def test_of_what_a_suggestion_controls_all_that_is_read_is_kept() -> None:
+    whole, found = kept(Service, owner("Suggestion", "e", "s-uid"))
+    assert found.metadata.annotations is None
+    assert found.metadata.controller == whole.metadata.controller
+    ready = DeploymentStatus(conditions=conditions("Available"))
+    deployment = Deployment(metadata=whole.metadata, status=ready)
+    assert only_made_for_suggestions(deployment).status == ready

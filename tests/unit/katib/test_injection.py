@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
 from kfx.katib.experiment_document import drop_nulls
+from kfx.katib.image_suggestion import Inside
 from kfx.katib.injection import InjectionSettings, find_commandless, inject, needs_collector
 from kfx.katib.katib_config import parse_runtime_config
 from kfx.katib.sidecar import InjectionError
@@ -29,6 +30,7 @@ def settings(case: dict[str, Any]) -> InjectionSettings:
         db_manager_address="katib-db-manager.kubeflow:6789",
         collector_image="kfx:1",
         early_stopping_address=case.get("early_stopping", ""),
+        inside=Inside(case.get("inside", ())),
         inject_security_context=case.get("inject_security_context", False),
         native_sidecar=case.get("native", False),
     )
@@ -136,10 +138,13 @@ def test_the_trials_name_comes_from_its_label() -> None:
     assert variable == {"name": "KATIB_TRIAL_NAME", "valueFrom": {"fieldRef": {"fieldPath": path}}}
 
 
-def test_an_address_for_early_stopping_replaces_katibs_service() -> None:
+@pytest.mark.parametrize(
+    ("inside", "told"), [(("pbt",), "katib-db-manager.kubeflow:6788"), (("random",), "exp-pbt.user:6788")]
+)
+def test_an_early_stop_is_told_where_the_rule_runs(inside: tuple[str, ...], told: str) -> None:
     rules = {"/spec/earlyStoppingRules": [{"name": "loss", "value": "2", "comparison": "less"}]}
-    pod = injected({"trial": rules, "early_stopping": "katib-db-manager.kubeflow:6788"})
-    assert pod["spec"]["containers"][1]["args"][-2:] == ["-s-earlystop", "katib-db-manager.kubeflow:6788"]
+    pod = injected({"trial": rules, "early_stopping": "katib-db-manager.kubeflow:6788", "inside": inside})
+    assert pod["spec"]["containers"][1]["args"][-2:] == ["-s-earlystop", told]
 
 
 def test_a_refusal_names_the_container_and_the_remedy() -> None:

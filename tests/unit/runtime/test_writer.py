@@ -202,6 +202,7 @@ async def test_an_intent_that_is_refused_keeps_anything_from_being_made(bench):
 
 @pytest.mark.parametrize("call", [("patch", "t"), ("patch", "t/status")])
 async def test_an_owner_that_is_gone_ends_the_plan_quietly(bench, call):
+    """12.5.5, 12.5.7: in Katib an error, which is tried again to no end."""
     bench.client.fail[call] = error(NotFound, 404)
     assert await bench.apply(WHOLE) == Result()
     assert bench.client.said[-1] == " ".join(call)

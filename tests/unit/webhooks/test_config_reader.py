@@ -17,12 +17,15 @@ def config_map(text: str, *, namespace: str = "kubeflow", name: str = "katib-con
 class World:
     """A cache of ConfigMaps and its reader."""
 
-    def __init__(self, *found: ConfigMap) -> None:
+    def __init__(self, *found: ConfigMap, built_ins: bool = True) -> None:
         self.store: Store[ConfigMap] = Store()
         for entry in found:
             self.put(entry)
         self.reader = KatibConfigReader(
-            config_maps=self.store, core_namespace="kubeflow", collector_image="kfx:1"
+            config_maps=self.store,
+            core_namespace="kubeflow",
+            collector_image="kfx:1",
+            built_ins=built_ins,
         )
 
     def put(self, entry: ConfigMap) -> None:
@@ -38,6 +41,20 @@ ENTRY = "runtime: {metricsCollectors: [{kind: StdOut, image: theirs}]}"
 
 def test_without_a_config_map_the_built_in_collector_answers() -> None:
     assert World(config_map(ENTRY, namespace="other"), config_map(ENTRY, name="other")).image == "kfx:1"
+
+
+def test_without_built_ins_a_config_map_that_is_absent_is_an_error_as_in_katib() -> None:
+    with pytest.raises(
+        KatibConfigError, match=r'^ConfigMap "katib-config" not found in namespace kubeflow; '
+    ):
+        World(built_ins=False).reader.read()
+
+
+def test_without_built_ins_only_what_is_named_answers() -> None:
+    world = World(config_map(ENTRY), built_ins=False)
+    assert world.image == "theirs"
+    with pytest.raises(KatibConfigError, match="failed to find metrics collector config for kind: File"):
+        world.reader.read().metrics_collector("File")
 
 
 def test_an_entry_wins_and_a_change_acts_at_once() -> None:

@@ -141,14 +141,55 @@ def test_an_unknown_algorithm_is_told_which_there_are() -> None:
     assert found.endswith("unknown algorithm 'random'; this kfx answers: grid, tpe")
 
 
-def test_an_algorithm_that_has_only_an_image_is_refused_as_such() -> None:
-    runtime = "runtime: {suggestions: [{algorithmName: random, image: some}]}"
-    known = parse_runtime_config({"katib-config.yaml": runtime}).suggestions
-    seen = RuntimeConfig(
-        suggestions=known, early_stoppings={}, metrics_collectors=config().metrics_collectors
+IN_IMAGES = """runtime:
+  metricsCollectors: [{kind: StdOut, image: some}]
+  suggestions: [{algorithmName: random, image: some}]
+  earlyStoppings: [{algorithmName: medianstop, image: some}]
+"""
+
+
+def with_images(text: str = IN_IMAGES) -> RuntimeConfig:
+    return parse_runtime_config({"katib-config.yaml": text})
+
+
+@pytest.mark.parametrize("algorithms", [(), ("tpe",)])
+def test_an_algorithm_that_has_only_an_image_is_accepted(algorithms: tuple[str, ...]) -> None:
+    assert errors_of(algorithms=algorithms, config=with_images()) == []
+
+
+def test_an_unknown_algorithm_is_told_those_in_images_too() -> None:
+    (found,) = errors_of(algorithms=("tpe",), config=with_images(IN_IMAGES.replace("random", "grid")))
+    assert found.endswith(
+        "unknown algorithm 'random'; this kfx answers: tpe; in images, by ConfigMap katib-config: grid"
     )
-    (found,) = errors_of(algorithms=("tpe",), config=seen)
-    assert "katib-config names an image for algorithm 'random', but this kfx runs none" in found
+
+
+def test_where_all_run_in_images_an_unknown_one_is_refused_in_katibs_words() -> None:
+    (found,) = errors_of(algorithms=(), config=with_images(IN_IMAGES.replace("random", "grid")))
+    assert found.endswith(
+        "failed to find suggestion config for algorithm: random in ConfigMap: katib-config; "
+        "add an entry, or use one of: grid"
+    )
+
+
+def test_a_rule_in_an_image_needs_an_algorithm_in_one() -> None:
+    stopping = {"/spec/earlyStopping": {"algorithmName": "medianstop"}}
+    document = change(load("base.yaml"), stopping)
+    for text, path in ((IN_IMAGES, ""), (IN_IMAGES.replace("random", "grid"), "spec.earlyStopping")):
+        seen = context({}, algorithms=("random",), early_stoppings=(), config=with_images(text))
+        _, findings = judge(document, seen)
+        assert [error.path.rpartition(".")[0] for error in findings.errors] == ([path] if path else [])
+        assert all("add the algorithm to runtime.suggestions" in str(e) for e in findings.errors)
+
+
+@pytest.mark.parametrize("algorithms", [(), ("random",)])
+def test_an_unknown_rule_is_told_which_there_are(algorithms: tuple[str, ...]) -> None:
+    document = change(load("base.yaml"), {"/spec/earlyStopping": {"algorithmName": "other"}})
+    seen = context({}, algorithms=algorithms, early_stoppings=(), config=with_images())
+    _, findings = judge(document, seen)
+    (found,) = map(str, findings.errors)
+    assert ("failed to find early stopping config for algorithm: other" in found) is (not algorithms)
+    assert "medianstop" in found
 
 
 def test_a_blank_image_is_an_error_even_for_an_embedded_algorithm() -> None:
