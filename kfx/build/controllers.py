@@ -1,0 +1,136 @@
+"""The three controllers, and which change of what concerns whom."""
+
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+from kfx.algorithms import ALGORITHMS
+from kfx.apis.core import Pod
+from kfx.apis.experiment import Experiment
+from kfx.apis.suggestion import Suggestion
+from kfx.apis.trial import Trial
+from kfx.controllers import indexes
+from kfx.controllers.event_reader import EventReader
+from kfx.controllers.experiment import ExperimentReconciler
+from kfx.controllers.failures import PREFIX, FailureReporter
+from kfx.controllers.gauges import experiments_gauge, trials_gauge
+from kfx.controllers.job_finder import JobFinder
+from kfx.controllers.jobs import JobLister
+from kfx.controllers.metrics import MetricsObserver
+from kfx.controllers.patience import Patience
+from kfx.controllers.pods import PodObserver
+from kfx.controllers.suggestion import SuggestionReconciler
+from kfx.controllers.trial import TrialReconciler, trial_limiter
+from kfx.kube.model import KubeObject
+from kfx.runtime.controller import Controller
+from kfx.runtime.events import EventRecorder
+from kfx.runtime.handler import EnqueueRequestForObject, EnqueueRequestForOwner, EnqueueRequestsFromMapFunc
+from kfx.runtime.ratelimit import RateLimiter
+from kfx.runtime.reconcile import Reconciler, Request
+from kfx.runtime.store import Lister
+
+from kfx.build.parts import Parts, utc_now
+
+EXPERIMENT, SUGGESTION, TRIAL = "experiment-controller", "suggestion-controller", "trial-controller"
+
+T = TypeVar("T", bound=KubeObject)
+
+
+def build_controllers(parts: Parts) -> Sequence[Controller]:
+    """Experiment's, Suggestion's and Trial's."""
+    controllers = _build_experiment(parts), _build_suggestion(parts), _build_trial(parts)
+    _watch(parts, *controllers)
+    return controllers
+
+
+def _watch(parts: Parts, experiment: Controller, suggestion: Controller, trial: Controller) -> None:
+    """Which change of what concerns whom."""
+    itself, registry = EnqueueRequestForObject(), parts.metrics.registry
+    of_experiment = EnqueueRequestForOwner("kubeflow.org", "Experiment")
+    watch = parts.cache.watch
+    watch(Experiment, itself, experiment.queue)
+    watch(Trial, of_experiment, experiment.queue)
+    watch(Suggestion, of_experiment, experiment.queue)
+    watch(Suggestion, itself, suggestion.queue)
+    watch(Trial, itself, trial.queue)
+    for kind in parts.jobs:
+        watch(kind, EnqueueRequestForOwner("kubeflow.org", "Trial"), trial.queue)
+    of_pod = EnqueueRequestsFromMapFunc(indexes.trial_of_pod)
+    watch(Pod, of_pod, trial.queue, label_selector=indexes.TRIAL_PODS)
+    watch(Experiment, experiments_gauge(registry), experiment.queue)
+    watch(Trial, trials_gauge(registry), trial.queue)
+    watch(Trial, parts.tallies, experiment.queue)
+
+
+def _build_experiment(parts: Parts) -> Controller:
+    recorder, writer = parts.recording(EXPERIMENT)
+    reconciler = ExperimentReconciler(
+        experiments=parts.experiments,
+        suggestions=parts.suggestions,
+        trials=parts.tallies,
+        templates=parts.templates,
+        writer=writer,
+        now=utc_now,
+        prepare=parts.prepare,
+    )
+    return _controller(parts, EXPERIMENT, reconciler, parts.experiments, recorder)
+
+
+def _build_suggestion(parts: Parts) -> Controller:
+    recorder, writer = parts.recording(SUGGESTION)
+    reconciler = SuggestionReconciler(
+        suggestions=parts.suggestions,
+        experiments=parts.experiments,
+        trials=parts.tallies,
+        algorithms=ALGORITHMS,
+        writer=writer,
+        now=utc_now,
+        prepare=parts.prepare,
+        claim_of=partial(_volume_claim_of, parts),
+    )
+    return _controller(parts, SUGGESTION, reconciler, parts.suggestions, recorder, prefix="")
+
+
+def _build_trial(parts: Parts) -> Controller:
+    recorder, writer = parts.recording(TRIAL)
+    pods = parts.cache.informer(Pod, indexers=indexes.POD_INDEXERS, label_selector=indexes.TRIAL_PODS)
+    reconciler = TrialReconciler(
+        trials=parts.trials,
+        jobs=JobFinder(jobs=JobLister(parts.jobs), client=parts.reader, now=utc_now),
+        pods=PodObserver(
+            pods=pods,
+            events=EventReader(parts.reader),
+            clock=time.monotonic,
+            patience=parts.config.image_wait,
+        ),
+        metrics=MetricsObserver(
+            observations=parts.store, clock=time.monotonic, patience=parts.config.metrics_wait
+        ),
+        writer=writer,
+        recorder=recorder,
+        patience=Patience(time.monotonic, parts.config.image_wait),
+        now=utc_now,
+    )
+    return _controller(parts, TRIAL, reconciler, parts.trials, recorder, limiter=trial_limiter())
+
+
+def _controller(
+    parts: Parts,
+    name: str,
+    reconciler: Reconciler,
+    objects: Lister[T],
+    recorder: EventRecorder,
+    *,
+    prefix: str = PREFIX,
+    limiter: RateLimiter[Request] | None = None,
+) -> Controller:
+    report = FailureReporter(objects, recorder, prefix=prefix)
+    if parts.spans is not None:
+        reconciler = parts.spans.reconciler(name, reconciler)
+    return Controller(name, reconciler, limiter=limiter, metrics=parts.metrics, report=report)
+
+
+def _volume_claim_of(parts: Parts, algorithm: str) -> Mapping[str, Any]:
+    entry = parts.katib_config.read().suggestions.get(algorithm)
+    return (entry.persistent_volume_claim_spec or {}) if entry is not None else {}
