@@ -7,9 +7,15 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import yaml
+
+from hack.bench.contender import ROOT
 from hack.bench.operators.echo import CONFIG_MAPS, Echo
 from hack.cluster import lifecycle
 from hack.cluster.layout import Layout, cache_dir
+from kfx.apis.experiment import Experiment
+from kfx.apis.suggestion import Suggestion
+from kfx.apis.trial import Trial
 from kfx.kube.client import Client
 from kfx.kube.credentials import load_credentials
 from kfx.kube.errors import ApiError, TransportError
@@ -29,9 +35,9 @@ ATTEMPTS, SETTLE = 100, 3.0
 
 
 @contextmanager
-def cluster() -> Iterator[Layout]:
+def cluster(index: int = INDEX) -> Iterator[Layout]:
     """etcd, API server and controller manager for the length of the block."""
-    layout = Layout(INDEX, cache_dir(), linked=False)
+    layout = Layout(index, cache_dir(), linked=False)
     lifecycle.up(layout, lifecycle.Options(flavour=lifecycle.CONTROL_PLANE, linked=False))
     try:
         yield layout
@@ -66,6 +72,14 @@ def definition() -> dict[str, Any]:
         "metadata": {"name": "echos.bench.example.org"},
         "spec": {"group": "bench.example.org", "scope": "Namespaced", "names": names, "versions": [version]},
     }
+
+
+async def define_katib(client: Client) -> None:
+    """Katib's definitions, as they are installed; return once they are served."""
+    for path in sorted((ROOT / "config" / "crd" / "bases").glob("*.yaml")):
+        await client.create(DEFINITIONS, yaml.safe_load(path.read_text(encoding="utf-8")))
+    for kind in (Experiment, Suggestion, Trial):
+        await served(client, kind.resource)
 
 
 async def served(client: Client, resource: Resource) -> None:
