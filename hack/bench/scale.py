@@ -20,6 +20,7 @@ from hack.bench.counters import Written, histogram_quantile, read_written
 from hack.bench.figures import Figures, Section
 from hack.bench.operators.finisher import TRAINING, Job
 from hack.bench.server import NAMESPACE
+from hack.cluster import lifecycle
 from hack.cluster.layout import Layout
 from kfx.apis.experiment import Experiment
 from kfx.apis.suggestion import Suggestion
@@ -62,15 +63,16 @@ GARBAGE = "PATCH jobs"
 EVENTS = ("POST events", "PATCH events")
 NOTE = (
     "Each round has a new API server and etcd. The process is `python -m kfx` with the administrator's "
-    "kubeconfig and its default flags, its webhooks not registered; algorithm random, trials are Jobs "
-    f"that another controller manages (spec.managedBy): a process of its own reports the metric {TRAINING} "
-    "s after it hears of the Job, over gRPC as collectors do, and then sets the Job's status. The bare client "
-    "is one process with 32 requests at a time, on the same server right before kfx's start; per 1,000: kfx's "
-    "trials for 1,000 of its writes. Writes a trial are etcd's puts and deletes until the last Job is gone, "
-    "without events, and without the garbage collector's, which lets each deleted Job go. 2nd/1st: time for "
-    "the second half of the trials over that for the first. CPU s and peak MiB are kfx's own, lag p99 its "
-    "event loop's. Spread: the last experiment's time over the first's. Largest KiB: of all Experiments and "
-    "Suggestions at the end, as JSON."
+    "kubeconfig and its default flags, its webhooks not registered; algorithm random. Trials are Jobs that "
+    "another controller manages (spec.managedBy): a process of its own reports the metric "
+    f"{TRAINING} s after it hears of the Job, over gRPC as collectors do, and then sets the Job's status. "
+    "The bare client is one process with 32 requests at a time, on the same server right before kfx's "
+    "start; per 1,000: kfx's trials for 1,000 of its writes. Writes a trial are etcd's puts and deletes "
+    "until the last Job is gone, without events, and without the garbage collector's, which lets each "
+    "deleted Job go. 2nd/1st: time for the second half of the trials over that for the first. CPU s and "
+    "peak MiB are kfx's own, lag p99 its event loop's; servers: etcd, API server and controller manager. "
+    "Spread: the last experiment's time over the first's. Largest KiB: of all Experiments and Suggestions "
+    "at the end, as JSON."
 )
 
 
@@ -96,12 +98,14 @@ async def measure_round(
     layout: Layout, client: Client, scenario: Scenario, speed: Section, writes: Section
 ) -> None:
     """The bare client, then kfx."""
+    spent = servers_cpu(layout)
     bare = await echo.measure_bare(client, BARE)
+    spent = servers_cpu(layout) - spent
     per_second = 3 * (bare["objects/s"] or 0.0)
     figures, written = await run(layout, client, scenario)
     rate = figures["trials/s"] or 0.0
     speed.add("kfx", {**figures, "per 1,000": rate / per_second * 1000})
-    speed.add("bare client", {"writes/s": per_second, "CPU s": bare["CPU s"]})
+    speed.add("bare client", {"writes/s": per_second, "CPU s": bare["CPU s"], "servers' CPU s": spent})
     for name, count in sorted(written.requests.items(), key=lambda each: -each[1]):
         if count >= scenario.all_trials / 1000:
             writes.add(name, {"a trial": count / scenario.all_trials})
@@ -112,7 +116,8 @@ async def measure_round(
 async def run(layout: Layout, client: Client, scenario: Scenario) -> tuple[Figures, Written]:
     """One run of the scenario. Raises TimeoutError where it does not come to its end."""
     async with processes(layout) as (cost, metrics), watching(client) as progress:
-        before, spent = await asyncio.to_thread(read_written, layout), cost.cpu_seconds
+        before = await asyncio.to_thread(read_written, layout)
+        spent, servers_spent = cost.cpu_seconds, servers_cpu(layout)
         began = time.perf_counter()
         async with asyncio.timeout(60 + scenario.all_trials * LONGEST):
             await server.make_all(scenario.experiments, lambda n: _make(client, scenario, n))
@@ -132,6 +137,7 @@ async def run(layout: Layout, client: Client, scenario: Scenario) -> tuple[Figur
             "writes a trial": own / scenario.all_trials,
             "events a trial": events / scenario.all_trials,
             "CPU s": cost.cpu_seconds - spent,
+            "servers' CPU s": servers_cpu(layout) - servers_spent,
             "peak MiB": cost.peak_mib,
             "lag p99 ms": histogram_quantile(text, "kfx_loop_lag_seconds", 0.99) * 1000,
             "spread": ended[-1] / ended[0],
@@ -234,6 +240,13 @@ async def watching(client: Client) -> AsyncIterator[Progress]:
 
 async def _make(client: Client, scenario: Scenario, number: int) -> None:
     await client.create(Experiment.resource, experiment(scenario, number), namespace=NAMESPACE)
+
+
+def servers_cpu(layout: Layout) -> float:
+    """Seconds so far of etcd, API server and controller manager."""
+    options = lifecycle.load_options(layout.folder)
+    parts = lifecycle.states(layout, options) if options is not None else []
+    return sum(Cost(part.pid).cpu_seconds for part in parts if part.running)
 
 
 async def _jobs_gone(client: Client) -> None:

@@ -10,6 +10,7 @@ from kfx.apis.core import Pod
 from kfx.apis.experiment import Experiment
 from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
+from kfx.build.parts import Parts, utc_now
 from kfx.controllers import indexes
 from kfx.controllers.event_reader import EventReader
 from kfx.controllers.experiment import ExperimentReconciler
@@ -30,9 +31,10 @@ from kfx.runtime.ratelimit import RateLimiter
 from kfx.runtime.reconcile import Reconciler, Request
 from kfx.runtime.store import Lister
 
-from kfx.build.parts import Parts, utc_now
-
 EXPERIMENT, SUGGESTION, TRIAL = "experiment-controller", "suggestion-controller", "trial-controller"
+WORKERS = 4
+TRIAL_WORKERS = 16
+"""A trial takes six writes one after the other, and waits for the API server nearly all that time."""
 
 T = TypeVar("T", bound=KubeObject)
 
@@ -112,7 +114,9 @@ def _build_trial(parts: Parts) -> Controller:
         patience=Patience(time.monotonic, parts.config.image_wait),
         now=utc_now,
     )
-    return _controller(parts, TRIAL, reconciler, parts.trials, recorder, limiter=trial_limiter())
+    return _controller(
+        parts, TRIAL, reconciler, parts.trials, recorder, limiter=trial_limiter(), workers=TRIAL_WORKERS
+    )
 
 
 def _controller(
@@ -124,11 +128,14 @@ def _controller(
     *,
     prefix: str = PREFIX,
     limiter: RateLimiter[Request] | None = None,
+    workers: int = WORKERS,
 ) -> Controller:
     report = FailureReporter(objects, recorder, prefix=prefix)
     if parts.spans is not None:
         reconciler = parts.spans.reconciler(name, reconciler)
-    return Controller(name, reconciler, limiter=limiter, metrics=parts.metrics, report=report)
+    return Controller(
+        name, reconciler, workers=workers, limiter=limiter, metrics=parts.metrics, report=report
+    )
 
 
 def _volume_claim_of(parts: Parts, algorithm: str) -> Mapping[str, Any]:

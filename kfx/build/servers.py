@@ -27,7 +27,6 @@ from kfx.webhooks.owners import OwnerWalk
 from kfx.webhooks.pod_injector import PodInjector
 from kfx.webhooks.settings_reader import SettingsReader
 
-
 WATCH_SILENCE = 180.0  # seconds; bookmarks come every minute, and an idle watch is cut after 70 s
 
 
