@@ -128,7 +128,7 @@ async def run(layout: Layout, client: Client, scenario: Scenario) -> tuple[Figur
         text = await asyncio.to_thread(_read, metrics)
         (folder() / "kfx-scale-metrics.txt").write_text(text)
         events = sum(written.requests.get(name, 0) for name in EVENTS)
-        own = written.etcd - events - written.requests.get(GARBAGE, 0) * 2
+        own = written.etcd - events - written.requests.get(GARBAGE, 0)
         half = (progress.half or began) - began
         return {
             "trials/s": scenario.all_trials / ended[-1],

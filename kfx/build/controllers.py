@@ -29,12 +29,15 @@ from kfx.runtime.events import EventRecorder
 from kfx.runtime.handler import EnqueueRequestForObject, EnqueueRequestForOwner, EnqueueRequestsFromMapFunc
 from kfx.runtime.ratelimit import RateLimiter
 from kfx.runtime.reconcile import Reconciler, Request
+from kfx.runtime.source import Gathering
 from kfx.runtime.store import Lister
 
 EXPERIMENT, SUGGESTION, TRIAL = "experiment-controller", "suggestion-controller", "trial-controller"
 WORKERS = 4
 TRIAL_WORKERS = 16
 """A trial takes six writes one after the other, and waits for the API server nearly all that time."""
+GATHERED = 0.1
+"""Seconds for which an experiment waits for more of its trials to change: each look may cost three writes."""
 
 T = TypeVar("T", bound=KubeObject)
 
@@ -52,7 +55,7 @@ def _watch(parts: Parts, experiment: Controller, suggestion: Controller, trial: 
     of_experiment = EnqueueRequestForOwner("kubeflow.org", "Experiment")
     watch = parts.cache.watch
     watch(Experiment, itself, experiment.queue)
-    watch(Trial, of_experiment, experiment.queue)
+    watch(Trial, of_experiment, Gathering(experiment.queue, GATHERED))
     watch(Suggestion, of_experiment, experiment.queue)
     watch(Suggestion, itself, suggestion.queue)
     watch(Trial, itself, trial.queue)

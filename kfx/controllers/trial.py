@@ -79,6 +79,7 @@ class TrialReconciler:
             self._forget(request)
         if trial is None:
             return Result()
+        self._writer.refuse_stale(trial)
         try:
             seen = await self._look(trial)
         except NameHeld as held:

@@ -17,6 +17,23 @@ class RequestQueue(Protocol):
     def add(self, item: Request, *, priority: Priority = Priority.NORMAL) -> None: ...
 
 
+class DelayingQueue(Protocol):
+    """A queue that can be asked to wait."""
+
+    def add_after(self, item: Request, delay: float, *, priority: Priority = Priority.NORMAL) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Gathering:
+    """Lets a key wait for ``seconds``: whatever else concerns it in that time costs no further look."""
+
+    queue: DelayingQueue
+    seconds: float
+
+    def add(self, item: Request, *, priority: Priority = Priority.NORMAL) -> None:
+        self.queue.add_after(item, self.seconds, priority=priority)
+
+
 @dataclass(frozen=True, slots=True)
 class Watch:
     """A predicate, a handler and the queue behind them."""

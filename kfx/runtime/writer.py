@@ -52,9 +52,7 @@ class Writer:
         """
         if plan == Plan(requeue_after=plan.requeue_after):
             return Result(plan.requeue_after)
-        if self._expectations.is_stale(owner):
-            self._metrics.count("kfx_stale_reads_total", {})
-            raise StaleRead(f"{owner} was read before the last write to it had arrived")
+        self.refuse_stale(owner)
         target = _Owner(self._client, self._expectations, owner)
         try:
             await target.add_finalizers(plan.add_finalizers)
@@ -68,6 +66,12 @@ class Writer:
             return Result()
         self._tell(owner, plan.notes, plan.counts)
         return Result(plan.requeue_after)
+
+    def refuse_stale(self, owner: KubeObject) -> None:
+        """Raise StaleRead if ``owner`` is older than the last write to it: nothing need be read for it."""
+        if self._expectations.is_stale(owner):
+            self._metrics.count("kfx_stale_reads_total", {})
+            raise StaleRead(f"{owner} was read before the last write to it had arrived")
 
     async def _create_all(self, creates: tuple[Create, ...]) -> None:
         """One bad manifest must not keep the others from being made; a dead server ends the round.

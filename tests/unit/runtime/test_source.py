@@ -4,8 +4,8 @@ from kfx.kube.model import unreadable_kind
 from kfx.runtime.event import Event
 from kfx.runtime.handler import EnqueueRequestForObject
 from kfx.runtime.reconcile import Request
-from kfx.runtime.source import Watch
-from kfx.runtime.workqueue import Priority
+from kfx.runtime.source import Gathering, Watch
+from kfx.runtime.workqueue import Priority, WorkQueue
 from tests.things import Thing, thing
 
 
@@ -50,3 +50,14 @@ def test_what_does_not_decode_passes_by_the_predicate_which_may_look_at_anything
         Event(None, stand_in)
     )
     assert queue.added == [("a", Priority.NORMAL)]
+
+
+async def test_what_is_gathered_is_one_look_after_its_time(clock) -> None:
+    queue: WorkQueue[Request] = WorkQueue()
+    gathering = Gathering(queue, 0.1)
+    for number in range(50):
+        Watch(EnqueueRequestForObject(), gathering).offer(Event(None, thing("a", number)))
+    assert len(queue) == 0
+    assert await queue.get() == Request("ns", "a")
+    assert clock == 0.1
+    assert queue.state().delayed == 0
