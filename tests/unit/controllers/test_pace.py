@@ -56,7 +56,7 @@ def test_a_hundred_trials_that_begin_and_end_within_seconds_cost_few_writes() ->
     pace = StatusPace(clock, 0.5)
     for ended in range(100):
         clock.now += 0.02
-        trials = [trial(f"e-{n:03}", "Succeeded" if n < ended else "Running") for n in range(100)]
+        trials = [trial("Succeeded" if n < ended else "Running", name=f"e-{n:03}") for n in range(100)]
         look = ExperimentSeen(
             experiment=seen,
             trials=tallies_of(*trials).counted(seen),
