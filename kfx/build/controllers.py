@@ -19,6 +19,7 @@ from kfx.controllers.gauges import experiments_gauge, trials_gauge
 from kfx.controllers.job_finder import JobFinder
 from kfx.controllers.jobs import JobLister
 from kfx.controllers.metrics import MetricsObserver
+from kfx.controllers.pace import gather_for
 from kfx.controllers.patience import Patience
 from kfx.controllers.pods import PodObserver
 from kfx.controllers.suggestion import SuggestionReconciler
@@ -36,9 +37,6 @@ EXPERIMENT, SUGGESTION, TRIAL = "experiment-controller", "suggestion-controller"
 WORKERS = 4
 TRIAL_WORKERS = 16
 """A trial takes six writes one after the other, and waits for the API server nearly all that time."""
-GATHERED = 0.1
-"""Seconds for which an experiment waits for more of its trials to change: each look may cost three writes."""
-
 T = TypeVar("T", bound=KubeObject)
 
 
@@ -55,7 +53,7 @@ def _watch(parts: Parts, experiment: Controller, suggestion: Controller, trial: 
     of_experiment = EnqueueRequestForOwner("kubeflow.org", "Experiment")
     watch = parts.cache.watch
     watch(Experiment, itself, experiment.queue)
-    watch(Trial, of_experiment, Gathering(experiment.queue, GATHERED))
+    watch(Trial, of_experiment, Gathering(experiment.queue, partial(_gather_for, parts)))
     watch(Suggestion, of_experiment, experiment.queue)
     watch(Suggestion, itself, suggestion.queue)
     watch(Trial, itself, trial.queue)
@@ -66,6 +64,11 @@ def _watch(parts: Parts, experiment: Controller, suggestion: Controller, trial: 
     watch(Experiment, experiments_gauge(registry), experiment.queue)
     watch(Trial, trials_gauge(registry), trial.queue)
     watch(Trial, parts.tallies, experiment.queue)
+
+
+def _gather_for(parts: Parts, request: Request) -> float:
+    experiment = parts.experiments.get(request)
+    return gather_for(len(parts.tallies.owned(experiment)) if experiment is not None else 0)
 
 
 def _build_experiment(parts: Parts) -> Controller:

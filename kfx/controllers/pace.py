@@ -1,4 +1,4 @@
-"""How often the status of an Experiment follows its trials."""
+"""How often an Experiment follows its trials."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,6 +9,17 @@ from kfx.runtime.plan import Plan
 
 INTERVAL = 0.5
 """Seconds between two writes of a status that tell nothing but where the trials are."""
+
+SHORTEST, LONGEST = 0.1, 1.0
+"""Seconds for which an experiment waits for more of its trials to change before it looks at them."""
+
+LONGEST_FROM = 5_000
+"""Trials from which on it waits longest: the server's work for one more assignment grows with their list."""
+
+
+def gather_for(trials: int) -> float:
+    """Seconds to wait. Each look may cost three writes, two of them to the whole list of assignments."""
+    return min(LONGEST, max(SHORTEST, trials / LONGEST_FROM))
 
 
 class StatusPace:

@@ -1,5 +1,6 @@
 """From one kind's events to one controller's queue."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -25,13 +26,13 @@ class DelayingQueue(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Gathering:
-    """Lets a key wait for ``seconds``: whatever else concerns it in that time costs no further look."""
+    """Lets a key wait for ``seconds`` of it: whatever else concerns it in that time costs no further look."""
 
     queue: DelayingQueue
-    seconds: float
+    seconds: Callable[[Request], float]
 
     def add(self, item: Request, *, priority: Priority = Priority.NORMAL) -> None:
-        self.queue.add_after(item, self.seconds, priority=priority)
+        self.queue.add_after(item, self.seconds(item), priority=priority)
 
 
 @dataclass(frozen=True, slots=True)

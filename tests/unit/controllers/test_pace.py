@@ -2,7 +2,7 @@ from typing import Any
 
 import msgspec
 
-from kfx.controllers.pace import StatusPace
+from kfx.controllers.pace import StatusPace, gather_for
 from kfx.katib.budget import ExperimentSeen
 from kfx.katib.experiment import plan_experiment
 from kfx.katib.trial_template import render_trial
@@ -17,6 +17,10 @@ def told(running: int, **more: Any) -> Plan:
     """The status that so many running trials call for."""
     status = msgspec.structs.replace(OF.status, trials=running, trials_running=running)
     return Plan(status=status, **more)
+
+
+def test_the_longer_the_lists_the_more_changes_make_a_look() -> None:
+    assert [gather_for(trials) for trials in (0, 100, 1_000, 5_000, 20_000)] == [0.1, 0.1, 0.2, 1.0, 1.0]
 
 
 def test_a_status_that_only_counts_waits_for_its_turn() -> None:
