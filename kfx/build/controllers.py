@@ -24,6 +24,7 @@ from kfx.controllers.patience import Patience
 from kfx.controllers.pods import PodObserver
 from kfx.controllers.suggestion import SuggestionReconciler
 from kfx.controllers.trial import TrialReconciler, trial_limiter
+from kfx.katib import conditions
 from kfx.kube.model import KubeObject
 from kfx.runtime.controller import Controller
 from kfx.runtime.events import EventRecorder
@@ -67,8 +68,11 @@ def _watch(parts: Parts, experiment: Controller, suggestion: Controller, trial: 
 
 
 def _gather_for(parts: Parts, request: Request) -> float:
+    """Nothing is gathered before it is Running: the first trial changes its conditions."""
     experiment = parts.experiments.get(request)
-    return gather_for(len(parts.tallies.owned(experiment)) if experiment is not None else 0)
+    if experiment is None or conditions.find(experiment.status.conditions, conditions.RUNNING) is None:
+        return 0.0
+    return gather_for(len(parts.tallies.owned(experiment)))
 
 
 def _build_experiment(parts: Parts) -> Controller:
