@@ -1,4 +1,4 @@
-"""``python -m hack.bench [echo] [admission] [webhooks] [path] [start] [memory]``: kfx beside its peers."""
+"""``python -m hack.bench [NAME …]``: kfx beside its peers."""
 
 import argparse
 import asyncio
@@ -9,10 +9,10 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 
-from hack.bench import admission, echo, memory, path, report, server, start, webhooks
+from hack.bench import admission, echo, memory, path, report, scale, server, start, webhooks
 from hack.bench.figures import Section
 
-NAMES = ("echo", "admission", "webhooks", "path", "start", "memory")
+NAMES = ("echo", "admission", "webhooks", "path", "start", "memory", "scale")
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -47,6 +47,14 @@ def build_parser() -> argparse.ArgumentParser:
         default=[0, 10_000, 100_000],
         help="memory: how many (0 10000 100000)",
     )
+    parser.add_argument(
+        "--scenario",
+        choices=scale.SCENARIOS,
+        nargs="*",
+        default=["main"],
+        help=f"scale: of {', '.join(scale.SCENARIOS)} (main)",
+    )
+    parser.add_argument("--index", type=int, default=server.INDEX, help=f"the cluster's ({server.INDEX})")
     parser.add_argument("--rounds", type=int, default=3, help="how often each contender has its turn (3)")
     parser.add_argument("--remark", default="", help="a sentence to keep with the results")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the files")
@@ -63,7 +71,7 @@ async def measure(wanted: Sequence[str], options: argparse.Namespace) -> dict[st
     if "path" in wanted:
         found["path"] = await path.measure()
     if {"echo", "start"} & set(wanted):
-        with server.cluster() as layout:
+        with server.cluster(options.index) as layout:
             async with server.prepared(layout) as client:
                 if "echo" in wanted:
                     found["echo"] = await echo.measure(
@@ -72,9 +80,11 @@ async def measure(wanted: Sequence[str], options: argparse.Namespace) -> dict[st
                 if "start" in wanted:
                     found["start"] = await start.measure(layout, client, rounds=options.rounds)
     if "memory" in wanted:
-        with server.cluster() as layout:
+        with server.cluster(options.index) as layout:
             async with server.prepared(layout) as client:
                 found |= await memory.measure(layout, client, counts=options.trials, rounds=options.rounds)
+    if "scale" in wanted:
+        found |= await scale.measure(options.index, names=options.scenario, rounds=options.rounds)
     return found
 
 

@@ -42,7 +42,7 @@ async def measure(layout: Layout, client: Client, *, count: int, paced: int, rou
     section = Section(f"echo: {count} objects in a burst, then {paced} at {RATE}/s", NOTE)
     every = contenders()
     for number in range(rounds):
-        section.add(BARE, await _bare(client, count))
+        section.add(BARE, await measure_bare(client, count))
         await clear(client)
         for contender in every if number % 2 == 0 else reversed(every):
             section.add(contender.name, await _measure(contender, layout, client, count, paced))
@@ -93,7 +93,7 @@ async def _pace(client: Client, done: Done, count: int) -> list[float]:
     return sorted(max(0.0, done.at[name] - at) * 1000 for name, at in stored.items())
 
 
-async def _bare(client: Client, count: int) -> Figures:
+async def measure_bare(client: Client, count: int) -> Figures:
     """The three writes of each object by one client, and nothing else."""
 
     async def writes(name: str) -> None:

@@ -5,20 +5,29 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import yaml
+
+from hack.bench.contender import ROOT
 from hack.bench.operators.echo import CONFIG_MAPS, Echo
 from hack.cluster import lifecycle
 from hack.cluster.layout import Layout, cache_dir
+from hack.cluster.tokens import write_token_kubeconfig
+from kfx.apis.experiment import Experiment
+from kfx.apis.suggestion import Suggestion
+from kfx.apis.trial import Trial
 from kfx.kube.client import Client
 from kfx.kube.credentials import load_credentials
 from kfx.kube.errors import ApiError, TransportError
-from kfx.kube.resource import Resource
+from kfx.kube.resource import Resource, guess_resource
 from kfx.runtime.cache import Cache
 from kfx.runtime.event import Event
 from kfx.runtime.reconcile import Request
 from kfx.runtime.workqueue import WorkQueue
 
+CONFIG = ROOT / "config"
 INDEX = 254  # beyond those that tests take
 DEFINITIONS = Resource(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
@@ -29,9 +38,9 @@ ATTEMPTS, SETTLE = 100, 3.0
 
 
 @contextmanager
-def cluster() -> Iterator[Layout]:
+def cluster(index: int = INDEX) -> Iterator[Layout]:
     """etcd, API server and controller manager for the length of the block."""
-    layout = Layout(INDEX, cache_dir(), linked=False)
+    layout = Layout(index, cache_dir(), linked=False)
     lifecycle.up(layout, lifecycle.Options(flavour=lifecycle.CONTROL_PLANE, linked=False))
     try:
         yield layout
@@ -66,6 +75,30 @@ def definition() -> dict[str, Any]:
         "metadata": {"name": "echos.bench.example.org"},
         "spec": {"group": "bench.example.org", "scope": "Namespaced", "names": names, "versions": [version]},
     }
+
+
+async def define_katib(client: Client) -> None:
+    """Katib's definitions, as they are installed; return once they are served."""
+    for path in sorted((CONFIG / "crd" / "bases").glob("*.yaml")):
+        await client.create(DEFINITIONS, yaml.safe_load(path.read_text(encoding="utf-8")))
+    for kind in (Experiment, Suggestion, Trial):
+        await served(client, kind.resource)
+
+
+async def give_rights(layout: Layout, client: Client, kubeconfig: Path) -> None:
+    """Install kfx's ServiceAccount with its roles, and write a kubeconfig with a token of it."""
+    files = [CONFIG / "namespace" / "namespace.yaml", *sorted((CONFIG / "rbac").glob("*.yaml"))]
+    for path in files:
+        for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+            if document["kind"] != "Kustomization":
+                await client.create(guess_resource(document["apiVersion"], document["kind"]), document)
+    await asyncio.to_thread(
+        write_token_kubeconfig,
+        layout,
+        namespace="kubeflow",
+        service_account="katib-controller",
+        file=kubeconfig,
+    )
 
 
 async def served(client: Client, resource: Resource) -> None:

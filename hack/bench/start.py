@@ -10,17 +10,13 @@ from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
-import yaml
 
 from hack.bench import echo, server
 from hack.bench.contender import ROOT, Contender
 from hack.bench.figures import Section
 from hack.bench.load import free_port, write_pair
-from hack.bench.server import DEFINITIONS, clear, make
+from hack.bench.server import clear, make
 from hack.cluster.layout import Layout
-from kfx.apis.experiment import Experiment
-from kfx.apis.suggestion import Suggestion
-from kfx.apis.trial import Trial
 from kfx.kube.client import Client
 
 LIMIT = 60.0
@@ -34,10 +30,7 @@ NOTE = (
 async def measure(layout: Layout, client: Client, *, rounds: int) -> Section:
     """kfx itself, then the echo operators of all contenders."""
     section = Section(f"start: {rounds} rounds", NOTE)
-    for path in sorted((ROOT / "config" / "crd" / "bases").glob("*.yaml")):
-        await client.create(DEFINITIONS, yaml.safe_load(path.read_text(encoding="utf-8")))
-    for kind in (Experiment, Suggestion, Trial):
-        await server.served(client, kind.resource)
+    await server.define_katib(client)
     for _ in range(rounds):
         section.add("kfx, ready", {"ms": await _until_ready(layout)})
         section.add(

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import TypeVar
 
 from kfx.apis.apps import Deployment, Service
@@ -19,10 +20,12 @@ from kfx.controllers.image_suggestion import ImageSuggestions
 from kfx.controllers.job_finder import JobFinder
 from kfx.controllers.jobs import JobLister
 from kfx.controllers.metrics import MetricsObserver
+from kfx.controllers.pace import gather_for
 from kfx.controllers.patience import Patience
 from kfx.controllers.pods import PodObserver
 from kfx.controllers.suggestion import SuggestionReconciler
 from kfx.controllers.trial import TrialReconciler, trial_limiter
+from kfx.katib import conditions
 from kfx.katib.compaction import only_made_for_suggestions
 from kfx.kube.model import KubeObject
 from kfx.runtime.controller import Controller
@@ -30,12 +33,15 @@ from kfx.runtime.events import EventRecorder
 from kfx.runtime.handler import EnqueueRequestForObject, EnqueueRequestForOwner, EnqueueRequestsFromMapFunc
 from kfx.runtime.ratelimit import RateLimiter
 from kfx.runtime.reconcile import Reconciler, Request
+from kfx.runtime.source import Gathering
 from kfx.runtime.store import Lister
 from kfx.services.external_store import ExternalStore
 
 DELETION_PATIENCE = 600.0  # seconds for which a Trial is kept while an external store does not answer
 EXPERIMENT, SUGGESTION, TRIAL = "experiment-controller", "suggestion-controller", "trial-controller"
-
+WORKERS = 4
+TRIAL_WORKERS = 16
+"""A trial takes six writes one after the other, and waits for the API server nearly all that time."""
 T = TypeVar("T", bound=KubeObject)
 
 
@@ -52,7 +58,7 @@ def _watch(parts: Parts, experiment: Controller, suggestion: Controller, trial: 
     of_experiment = EnqueueRequestForOwner("kubeflow.org", "Experiment")
     watch = parts.cache.watch
     watch(Experiment, itself, experiment.queue)
-    watch(Trial, of_experiment, experiment.queue)
+    watch(Trial, of_experiment, Gathering(experiment.queue, partial(_gather_for, parts)))
     watch(Suggestion, of_experiment, experiment.queue)
     watch(Suggestion, itself, suggestion.queue)
     of_suggestion = EnqueueRequestForOwner("kubeflow.org", "Suggestion")
@@ -66,6 +72,14 @@ def _watch(parts: Parts, experiment: Controller, suggestion: Controller, trial: 
     watch(Experiment, experiments_gauge(registry), experiment.queue)
     watch(Trial, trials_gauge(registry), trial.queue)
     watch(Trial, parts.tallies, experiment.queue)
+
+
+def _gather_for(parts: Parts, request: Request) -> float:
+    """Nothing is gathered before it is Running: the first trial changes its conditions."""
+    experiment = parts.experiments.get(request)
+    if experiment is None or conditions.find(experiment.status.conditions, conditions.RUNNING) is None:
+        return 0.0
+    return gather_for(len(parts.tallies.owned(experiment)))
 
 
 def _build_experiment(parts: Parts) -> Controller:
@@ -129,7 +143,9 @@ def _build_trial(parts: Parts) -> Controller:
         patience=Patience(time.monotonic, parts.config.image_wait),
         now=utc_now,
     )
-    return _controller(parts, TRIAL, reconciler, parts.trials, recorder, limiter=trial_limiter())
+    return _controller(
+        parts, TRIAL, reconciler, parts.trials, recorder, limiter=trial_limiter(), workers=TRIAL_WORKERS
+    )
 
 
 def _metrics_observer(parts: Parts) -> MetricsObserver:
@@ -155,8 +171,11 @@ def _controller(
     *,
     prefix: str = PREFIX,
     limiter: RateLimiter[Request] | None = None,
+    workers: int = WORKERS,
 ) -> Controller:
     report = FailureReporter(objects, recorder, prefix=prefix)
     if parts.spans is not None:
         reconciler = parts.spans.reconciler(name, reconciler)
-    return Controller(name, reconciler, limiter=limiter, metrics=parts.metrics, report=report)
+    return Controller(
+        name, reconciler, workers=workers, limiter=limiter, metrics=parts.metrics, report=report
+    )

@@ -1,10 +1,12 @@
 """Reads an Experiment with all that belongs to it, and writes what has been decided."""
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
 from kfx.apis.experiment import Experiment
 from kfx.apis.suggestion import Suggestion
+from kfx.controllers.pace import StatusPace
 from kfx.controllers.prepare import Prepare, as_it_is
 from kfx.controllers.tallies import TrialTallies
 from kfx.controllers.templates import TemplateReader
@@ -32,6 +34,7 @@ class ExperimentReconciler:
         writer: Writer,
         now: Callable[[], str],
         prepare: Prepare = as_it_is,
+        pace: StatusPace | None = None,
     ) -> None:
         self._experiments = experiments
         self._suggestions = suggestions
@@ -40,6 +43,7 @@ class ExperimentReconciler:
         self._writer = writer
         self._now = now
         self._prepare = prepare
+        self._pace = pace or StatusPace(time.monotonic)
         self._render: RenderTrial = render_trial
 
     async def reconcile(self, request: Request) -> Result:
@@ -50,7 +54,8 @@ class ExperimentReconciler:
         if experiment is None:
             return Result()
         seen = await self._look(experiment, request)
-        return await self._writer.apply(experiment, plan_experiment(seen, self._now()))
+        plan = self._pace.hold_back(experiment, plan_experiment(seen, self._now()))
+        return await self._writer.apply(experiment, plan)
 
     async def _look(self, experiment: Experiment, request: Request) -> ExperimentSeen:
         prepared = self._prepare(experiment)

@@ -81,6 +81,7 @@ class TrialReconciler:
             return Result()
         if await self._is_withheld(trial):
             return Result(LOOK_AGAIN)
+        self._writer.refuse_stale(trial)
         try:
             seen = await self._look(trial)
         except NameHeld as held:

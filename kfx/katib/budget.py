@@ -20,6 +20,8 @@ from kfx.runtime.plan import Create, Delete, Note, Patch, Plan
 DEFAULT_PARALLEL = 3  # Katib's defaulter
 TEMPLATE_POLL = 30.0  # seconds until a template in a ConfigMap is read again
 REMINDER = 600.0  # seconds until an event is repeated that only an edit can end; events live for an hour
+MADE_AT_ONCE = 24  # trials of one experiment; before its next ones, others that wait have their turn
+MADE_AGAIN = 0.1  # seconds until then
 
 RenderTrial = Callable[[Experiment, str, Sequence[ParameterAssignment], str | None], dict[str, Any]]
 
@@ -112,9 +114,11 @@ def _grow(seen: ExperimentSeen, suggestion: Suggestion, summary: Summary, add: i
     patch: tuple[Patch, ...] = ()
     if requests != suggestion.spec.requests and not is_exhausted(suggestion):
         patch = (Patch(target=suggestion, changes={"spec": {"requests": requests}}),)
-    creates, problem = _render(seen, missing[:add])
+    wanted = missing[:add]
+    creates, problem = _render(seen, wanted[:MADE_AT_ONCE])
     if not problem:
-        return Plan(create=creates, patch=patch)
+        again = MADE_AGAIN if len(wanted) > MADE_AT_ONCE else None
+        return Plan(create=creates, patch=patch, requeue_after=again)
     note = Note("Warning", "ReconcileError", f"Failed to reconcile: {problem}")
     poll = TEMPLATE_POLL if _is_in_config_map(seen.experiment.spec) else REMINDER
     return Plan(create=creates, patch=patch, notes=(note,), requeue_after=poll)

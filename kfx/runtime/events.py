@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -20,7 +20,8 @@ from kfx.runtime.plan import Note
 log = get_logger(__name__)
 
 EVENTS = Resource("", "v1", "events", "Event")
-LONGEST_QUEUE = 1000
+LONGEST_QUEUE = 1000  # of one poster
+POSTERS = 8  # those about one object have the same poster, so that they keep their order and count up
 LONGEST_MESSAGE = 1024  # characters
 TRIES = 12
 RETRY_AFTER = 10.0  # seconds
@@ -54,7 +55,10 @@ class EventRecorder:
         self._component = component
         self._now = now
         self._jitter = jitter
-        self._queue: asyncio.Queue[Occurrence] = asyncio.Queue(LONGEST_QUEUE)
+        self._queues: Sequence[asyncio.Queue[Occurrence]] = [
+            asyncio.Queue(LONGEST_QUEUE) for _ in range(POSTERS)
+        ]
+        self._unposted = 0
         self._correlator = EventCorrelator()
         self._dropped = (metrics or RuntimeMetrics()).events_dropped
 
@@ -70,32 +74,40 @@ class EventRecorder:
             resource_version=meta.resource_version,
         )
         try:
-            self._queue.put_nowait(occurrence)
+            self._queues[hash(meta.uid) % POSTERS].put_nowait(occurrence)
         except asyncio.QueueFull:
             self._dropped.labels("queue_full").inc()
+        else:
+            self._unposted += 1
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Post while the body runs, and for at most 2 s after it what is still queued."""
         async with asyncio.TaskGroup() as group:
-            task = group.create_task(self._post_all(), name=f"events-{self._component}")
+            tasks = [
+                group.create_task(self._post_all(queue), name=f"events-{self._component}-{number}")
+                for number, queue in enumerate(self._queues)
+            ]
             yield
             try:
                 async with asyncio.timeout(FLUSH_WITHIN):
-                    await self._queue.join()
+                    for queue in self._queues:
+                        await queue.join()
             except TimeoutError:
-                self._dropped.labels("stopped").inc(self._queue.qsize() + 1)
-            task.cancel()
+                self._dropped.labels("stopped").inc(self._unposted)
+            for task in tasks:
+                task.cancel()
 
-    async def _post_all(self) -> None:
+    async def _post_all(self, queue: asyncio.Queue[Occurrence]) -> None:
         while True:
-            occurrence = await self._queue.get()
+            occurrence = await queue.get()
             event = self._correlator.correlate(occurrence)
             if event is None:
                 self._dropped.labels("too_many").inc()
             else:
                 await self._post(event)
-            self._queue.task_done()
+            self._unposted -= 1
+            queue.task_done()
 
     async def _post(self, event: Correlated) -> None:
         """Store one event; given up at once if the server refuses it, in two minutes if it is away."""

@@ -1,5 +1,6 @@
 """From one kind's events to one controller's queue."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,6 +16,23 @@ class RequestQueue(Protocol):
     """The side of a work queue on which keys are put in."""
 
     def add(self, item: Request, *, priority: Priority = Priority.NORMAL) -> None: ...
+
+
+class DelayingQueue(Protocol):
+    """A queue that can be asked to wait."""
+
+    def add_after(self, item: Request, delay: float, *, priority: Priority = Priority.NORMAL) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Gathering:
+    """Lets a key wait for ``seconds`` of it: whatever else concerns it in that time costs no further look."""
+
+    queue: DelayingQueue
+    seconds: Callable[[Request], float]
+
+    def add(self, item: Request, *, priority: Priority = Priority.NORMAL) -> None:
+        self.queue.add_after(item, self.seconds(item), priority=priority)
 
 
 @dataclass(frozen=True, slots=True)

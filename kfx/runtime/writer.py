@@ -1,5 +1,7 @@
 """The one place where a plan becomes requests. The last step on the way of an event."""
 
+import asyncio
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -10,6 +12,9 @@ from kfx.runtime.expectations import Expectations
 from kfx.runtime.plan import Count, Create, Delete, Note, Patch, Plan
 from kfx.runtime.reconcile import Result, StaleRead, TerminalError
 from kfx.runtime.status_patch import status_patch
+
+CREATES_AT_ONCE = 8
+"""Of one plan; the other reconciles need some of the client's requests too."""
 
 
 class Recorder(Protocol):
@@ -25,7 +30,7 @@ class Counters(Protocol):
 
 
 class Writer:
-    """Carries plans out, one request at a time, in the order the plan's module gives.
+    """Carries plans out in the order the plan's module gives: one request at a time, but for its creates.
 
     Every change of the owner carries the version that was read or, after the first, the one just written: a
     plan made from an old state is refused by the server as a whole, before anything is made or deleted.
@@ -47,9 +52,7 @@ class Writer:
         """
         if plan == Plan(requeue_after=plan.requeue_after):
             return Result(plan.requeue_after)
-        if self._expectations.is_stale(owner):
-            self._metrics.count("kfx_stale_reads_total", {})
-            raise StaleRead(f"{owner} was read before the last write to it had arrived")
+        self.refuse_stale(owner)
         target = _Owner(self._client, self._expectations, owner)
         try:
             await target.add_finalizers(plan.add_finalizers)
@@ -64,21 +67,38 @@ class Writer:
         self._tell(owner, plan.notes, plan.counts)
         return Result(plan.requeue_after)
 
+    def refuse_stale(self, owner: KubeObject) -> None:
+        """Raise StaleRead if ``owner`` is older than the last write to it: nothing need be read for it."""
+        if self._expectations.is_stale(owner):
+            self._metrics.count("kfx_stale_reads_total", {})
+            raise StaleRead(f"{owner} was read before the last write to it had arrived")
+
     async def _create_all(self, creates: tuple[Create, ...]) -> None:
-        """One bad manifest must not keep the others from being made; a dead server ends the round."""
-        failures: list[Exception] = []
-        for create in creates:
-            try:
-                await self._create(create)
-            except (ApiError, TerminalError) as error:
-                failures.append(error)
-            except TransportError as error:
-                failures.append(error)
-                break
+        """One bad manifest must not keep the others from being made; a dead server ends the round.
+
+        The first alone shows whether the server takes anything.
+        """
+        waiting, failures = deque(creates), list[Exception]()
+        await self._create_some(waiting, failures, most=1)
+        if waiting:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(CREATES_AT_ONCE, len(waiting))):
+                    group.create_task(self._create_some(waiting, failures, most=len(waiting)))
         if len(failures) == 1:
             raise failures[0]
         if failures:
             raise ExceptionGroup(f"{len(failures)} of {len(creates)} objects were not created", failures)
+
+    async def _create_some(self, waiting: deque[Create], failures: list[Exception], *, most: int) -> None:
+        while waiting and most:
+            most -= 1
+            try:
+                await self._create(waiting.popleft())
+            except (ApiError, TerminalError) as error:
+                failures.append(error)
+            except TransportError as error:
+                failures.append(error)
+                waiting.clear()
 
     async def _create(self, create: Create) -> None:
         metadata = create.manifest["metadata"]

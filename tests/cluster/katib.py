@@ -1,7 +1,7 @@
 """The whole process but for its ports, and what a node would do to the jobs of trials."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -82,11 +82,16 @@ class Platform:
         found: dict[str, Any] = await self.until(done)
         return found
 
-    async def running_trials(self, experiment: str, count: int) -> list[str]:
+    async def running_trials(
+        self, experiment: str, count: int, *, besides: Collection[str] = ()
+    ) -> list[str]:
+        """So many that run, not counting ``besides``: those that were finished may still seem to run."""
+
         async def enough() -> Any:
-            names = [
+            running = [
                 t["metadata"]["name"] for t in await self.trials(experiment) if words(t)[-1:] == ["Running"]
             ]
+            names = [name for name in running if name not in besides]
             return names if len(names) == count else None
 
         names: list[str] = await self.until(enough)

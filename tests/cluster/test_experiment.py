@@ -52,9 +52,11 @@ async def platform(client: Client, credentials: Credentials, tmp_path: Path) -> 
 
 async def test_an_experiment_runs_to_its_end_and_then_rests(platform: Platform) -> None:
     await platform.client.create(Experiment.resource, manifest("whole"), namespace=NAMESPACE)
+    finished: list[str] = []
     for round_number in range(2):
-        for number, name in enumerate(await platform.running_trials("whole", 2)):
+        for number, name in enumerate(await platform.running_trials("whole", 2, besides=finished)):
             await platform.finish(name, value=f"0.{round_number + 1}{number}")
+            finished.append(name)
     found = await platform.ended(Experiment, "whole")
     assert words(found) == ["Created", "-Running", "Succeeded"]
     status = found["status"]

@@ -92,6 +92,9 @@ class Plans:
             raise self.refusals.pop(0)
         return Result(plan.requeue_after)
 
+    def refuse_stale(self, owner: KubeObject) -> None:
+        """Nothing is written, so that nothing is stale."""
+
     @property
     def last(self) -> Plan:
         return self.made[-1][1]

@@ -8,7 +8,15 @@ from kfx.apis.common import ParameterAssignment
 from kfx.apis.experiment import ConfigMapSource, Experiment, TrialTemplate
 from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
-from kfx.katib.budget import ExperimentSeen, Hopeless, ask_first, places, plan_budget
+from kfx.katib.budget import (
+    MADE_AGAIN,
+    MADE_AT_ONCE,
+    ExperimentSeen,
+    Hopeless,
+    ask_first,
+    places,
+    plan_budget,
+)
 from kfx.katib.tally import Tally, summarise
 from kfx.katib.trial_template import RenderError
 from kfx.runtime.plan import Note, Plan
@@ -131,6 +139,18 @@ def test_assignments_without_trial_become_trials() -> None:
 def test_no_more_trials_than_places() -> None:
     found = suggestion("Running", requests=2, names=("t1", "t2", "t3"))
     assert made(planned(seen([], found, experiment(parallel=2, most=2)))) == ["t1", "t2"]
+
+
+def test_after_so_many_trials_it_is_the_turn_of_other_experiments() -> None:
+    names = [f"t{number:02}" for number in range(MADE_AT_ONCE + 6)]
+    of, found = experiment(parallel=30, most=30), suggestion("Running", requests=30, names=names)
+    plan = planned(seen([], found, of))
+    assert made(plan) == names[:MADE_AT_ONCE]
+    assert plan.requeue_after == MADE_AGAIN
+    there = [trial("Created", name=name) for name in names[:MADE_AT_ONCE]]
+    plan = planned(seen(there, found, of))
+    assert made(plan) == names[MADE_AT_ONCE:]
+    assert plan.requeue_after is None
 
 
 def test_a_trial_that_somebody_deleted_comes_back_under_its_name() -> None:

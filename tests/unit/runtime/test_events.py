@@ -22,8 +22,8 @@ class Thing(KubeObject, kw_only=True):
     resource: ClassVar[Resource] = Resource("example.com", "v1", "things", "Thing")
 
 
-def thing(name="t", namespace="ns"):
-    return Thing(metadata=ObjectMeta(name=name, namespace=namespace, uid="u1", resource_version="9"))
+def thing(name="t", namespace="ns", uid="u1"):
+    return Thing(metadata=ObjectMeta(name=name, namespace=namespace, uid=uid, resource_version="9"))
 
 
 class Journal:
@@ -151,6 +151,25 @@ async def test_noting_never_waits_and_a_full_queue_drops(bench):
     async with bench.recorder.running():
         await asyncio.sleep(1)
     assert len(bench.client.created) == LONGEST_QUEUE
+
+
+async def test_events_about_many_objects_are_posted_side_by_side(bench):
+    bench.client.delay = 1
+    async with bench.recorder.running():
+        for number in range(40):
+            bench.recorder.note(thing(str(number), uid=str(number)), NOTE)
+        await asyncio.sleep(1.5)
+        assert len(bench.client.created) > 2
+
+
+async def test_events_about_one_object_keep_their_order(bench):
+    bench.client.delay = 0.01
+    reasons = [f"Step{number}" for number in range(20)]
+    async with bench.recorder.running():
+        for reason in reasons:
+            bench.recorder.note(thing(), Note("Normal", reason, "done"))
+        await asyncio.sleep(1)
+    assert [manifest["reason"] for _, manifest in bench.client.created] == reasons
 
 
 async def test_a_refused_event_is_given_up_at_once(bench):

@@ -4,9 +4,11 @@ from kfx.kube.model import unreadable_kind
 from kfx.runtime.event import Event
 from kfx.runtime.handler import EnqueueRequestForObject
 from kfx.runtime.reconcile import Request
-from kfx.runtime.source import Watch
-from kfx.runtime.workqueue import Priority
+from kfx.runtime.source import Gathering, Watch
+from kfx.runtime.workqueue import Priority, WorkQueue
 from tests.things import Thing, thing
+
+KEY = Request("ns", "a")
 
 
 class Queue:
@@ -50,3 +52,14 @@ def test_what_does_not_decode_passes_by_the_predicate_which_may_look_at_anything
         Event(None, stand_in)
     )
     assert queue.added == [("a", Priority.NORMAL)]
+
+
+async def test_what_is_gathered_is_one_look_after_its_time(clock) -> None:
+    queue: WorkQueue[Request] = WorkQueue()
+    gathering = Gathering(queue, {KEY: 0.1}.__getitem__)
+    for number in range(50):
+        Watch(EnqueueRequestForObject(), gathering).offer(Event(None, thing("a", number)))
+    assert len(queue) == 0
+    assert await queue.get() == KEY
+    assert clock == 0.1
+    assert queue.state().delayed == 0

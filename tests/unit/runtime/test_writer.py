@@ -1,5 +1,6 @@
 """What is sent, in which order, and what happens when it is refused. The server's side: tests/cluster."""
 
+import asyncio
 from dataclasses import replace
 from typing import ClassVar
 
@@ -12,7 +13,7 @@ from kfx.runtime.leader import LeadershipLost
 from kfx.runtime.metrics import RuntimeMetrics
 from kfx.runtime.plan import Count, Create, Delete, Note, Patch, Plan
 from kfx.runtime.reconcile import Result, StaleRead, TerminalError
-from kfx.runtime.writer import Writer
+from kfx.runtime.writer import CREATES_AT_ONCE, Writer
 
 PARTS = Resource("", "v1", "parts", "Part")
 
@@ -244,6 +245,41 @@ async def test_a_server_that_is_away_ends_the_round(bench):
     assert bench.client.said[-1] == "create p1"
 
 
+class Slow(Journal):
+    """Each creation takes a second; ``most`` were under way at once."""
+
+    def __init__(self):
+        super().__init__()
+        self.now = self.most = 0
+
+    async def create(self, resource, manifest, *, namespace=""):
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(1)
+        self.now -= 1
+        return await super().create(resource, manifest)
+
+
+async def test_many_objects_are_made_side_by_side_once_one_is_made(bench, clock):
+    client = Slow()
+    writer = Writer(client, Notes(), bench.metrics)
+    names = [f"p{number}" for number in range(1 + 3 * CREATES_AT_ONCE)]
+    await writer.apply(thing(), Plan(create=tuple(create(name) for name in names)))
+    assert clock == 4
+    assert client.most == CREATES_AT_ONCE
+    assert sorted(client.said) == sorted(f"create {name}" for name in names)
+
+
+async def test_a_server_that_goes_away_meanwhile_is_asked_for_no_more(bench):
+    client = Slow()
+    writer = Writer(client, Notes(), bench.metrics)
+    names = [f"p{number}" for number in range(100)]
+    client.fail = {("create", name): TransportError("cut") for name in names[1:]}
+    with pytest.raises(ExceptionGroup, match="of 100 objects were not created"):
+        await writer.apply(thing(), Plan(create=tuple(create(name) for name in names)))
+    assert len(client.calls) == 1 + CREATES_AT_ONCE
+
+
 async def test_lost_leadership_ends_the_plan_at_once(bench):
     bench.client.fail["create", "p1"] = LeadershipLost("gone")
     with pytest.raises(LeadershipLost):
@@ -289,6 +325,9 @@ async def test_an_owner_read_before_our_last_write_is_not_acted_on(bench):
     before = list(bench.client.calls)
     with pytest.raises(StaleRead, match="Thing ns/t"):
         await bench.apply(Plan(create=(create("p1"),)), thing("99"))
+    with pytest.raises(StaleRead, match="Thing ns/t"):
+        bench.writer.refuse_stale(thing("99"))
+    bench.writer.refuse_stale(thing("101"))
     assert bench.client.calls == before
     await bench.apply(Plan(create=(create("p1"),)), thing("101"))
     assert bench.client.said[-1] == "create p1"
