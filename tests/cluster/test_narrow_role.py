@@ -176,11 +176,8 @@ async def test_what_needs_more_rights_begins_when_they_are_there(
                 Experiment.resource, manifest("wide", most=1, parallel=1), namespace=NAMESPACE
             )
             (name,) = await platform.running_trials("wide", 1)
-            labels = {"katib.kubeflow.org/trial": name}
-            hopeless = pod("wide-pod")
-            hopeless["metadata"]["labels"] = labels
-            await client.create(Pod.resource, hopeless, namespace=NAMESPACE)
-            await say_never(client, "wide-pod")
+            await platform.make_pod(name)
+            await say_never(client, name)
             await grant(client)
             found = await platform.ended(Trial, name)
             assert "ErrImageNeverPull" in str(condition(found, "Failed"))
@@ -192,7 +189,7 @@ async def test_what_needs_more_rights_begins_when_they_are_there(
 
 async def say_never(client: Client, name: str) -> None:
     waiting = {"waiting": {"reason": "ErrImageNeverPull", "message": "not present with pull policy of Never"}}
-    state = {"name": "training", "image": "trainer", "imageID": "", "ready": False, "restartCount": 0}
+    state = {"name": "train", "image": "trainer", "imageID": "", "ready": False, "restartCount": 0}
     status = {"phase": "Pending", "containerStatuses": [{**state, "state": waiting}]}
     await client.patch(Pod.resource, NAMESPACE, name, {"status": status}, subresource="status")
 
