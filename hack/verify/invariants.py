@@ -76,7 +76,7 @@ class Judge:
             self._take(report, check.end(self._world))
             report.judged[check.invariant] = check.judged
         report.undecided = self._nothing_left.undecided(self._world)
-        report.shapes = [self._counts.shape_of(t.uid) for t in self._world.trees.values() if t.ended]
+        report.shapes = self._counts.shapes
         return report
 
     def _take(self, report: Report, found: Iterable[Violation]) -> None:
@@ -100,10 +100,12 @@ def judge_log(
     *,
     reference: Shape | None = None,
     mask: Sequence[Excuse] | None = None,
+    start: int = 0,
 ) -> Report:
-    """The report on a log. Raises OSError, and ValueError where it is no audit log."""
+    """The report on a log from byte ``start`` on. Raises OSError, and ValueError where it is no audit log."""
     excuses = read_mask() if mask is None else mask
     with path.open("rb") as stream:
+        stream.seek(start)
         judge = Judge(limits, mask=excuses, reference=reference)
         return judge.judge(in_stored_order(read_writes(stream)))
 

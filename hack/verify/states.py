@@ -31,9 +31,9 @@ class Terminal(PerTree):
         after = _terminal(change.after.facts)
         if after and not before:
             self._ended[thing.uid] = write.answered, write.id
+        self.judged += bool(before or after)
         if not before or not is_of_kfx(write):
             return
-        self.judged += 1
         at, request = self._ended.get(thing.uid, (0.0, ""))
         tree = world.tree_of(thing)
         if write.resource != TRIALS and not after and tree is not None and tree.asked > at:

@@ -35,6 +35,9 @@ class Exchange:
         reader, writer = await self.proxy.connect()
         lines = [line for line in self.head.split(b"\r\n") if not line.lower().startswith(b"connection:")]
         lines.insert(1, b"Connection: close")
+        if self.proxy.replica:
+            told = f" replica={self.proxy.replica}".encode()
+            lines = [line + told if line.lower().startswith(b"user-agent:") else line for line in lines]
         writer.write(b"\r\n".join(lines) + b"\r\n\r\n" + self.body)
         await writer.drain()
         return reader, writer
@@ -108,7 +111,10 @@ class Fault:
 
 @dataclass
 class FaultProxy:
-    """``server``: where requests go. ``asked``: the method and target of each, in order."""
+    """``server``: where requests go. ``asked``: the method and target of each, in order.
+
+    ``replica``: what the User-Agent of each request is marked with, for the audit log; "" for nothing.
+    """
 
     credentials: Credentials
     server: str
@@ -116,6 +122,7 @@ class FaultProxy:
     group: asyncio.TaskGroup
     faults: list[Fault] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    replica: str = ""
     _server: asyncio.Server | None = None
     _port: int = 0
     _serving: set[asyncio.Task[None]] = field(default_factory=set)
