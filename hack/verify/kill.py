@@ -1,4 +1,4 @@
-"""``python -m hack.verify.kill``: kill kfx at every write of a twelve-trial Experiment; write down the points.
+"""``python -m hack.verify.kill``: kill kfx at every write of an Experiment; write down the points.
 
 A first run without a kill counts the writes. Then kfx is killed at each of them in each phase, several kills
 to a run, and started again; what the API server's audit log says of each run decides. The list goes to
