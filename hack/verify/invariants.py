@@ -142,6 +142,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     for line in tell(report, judge.checks):
         print(line)
+    if not report.judged["I3"]:
+        print(f"{asked.log}: no Experiment in it; log with hack/cluster/audit-policy.yaml", file=sys.stderr)
+        return 2
     return 1 if report.violations else 0
 
 

@@ -9,10 +9,10 @@ from hack.verify.kill_points import PHASES, Point
 INTRODUCTION = (
     "Written by `make verify-kill`, not by hand. kfx, a process of its own, got SIGKILL at the n-th accepted",
     "write of each kind of an Experiment of 12 trials, from its creation to its deletion: *before* the API",
-    "server got the request, *between* its acceptance and the reply, *after* the reply was handed over. It was",
-    "started again after each kill. After each run the Experiment had to have succeeded with 12 trials, nothing",
-    "to be left of it, and `hack/verify/invariants.py` to find nothing wrong in the audit log. Events are no",
-    "points: they tell of writes that were accepted, and nothing follows from them.",
+    "server got the request, *between* its acceptance and the reply, *after* the reply was handed over.",
+    "It was started again after each kill. After each run the Experiment had to have succeeded with 12",
+    "trials, nothing to be left of it, and `hack/verify/invariants.py` to find nothing wrong in the audit",
+    "log. Events are no points: they tell of writes that were accepted, and nothing follows from them.",
 )
 
 
