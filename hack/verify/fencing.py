@@ -1,5 +1,6 @@
 """I6: only who leads writes, and a lease changes hands when it has run out or was given back."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -8,23 +9,24 @@ from hack.verify.check import Limits, PerTree, Violation
 from hack.verify.world import Change, World, is_of_kfx
 
 LEASES = "leases.coordination.k8s.io"
+_REPLICA = re.compile(r"replica=(\S+)")
 
 
 @dataclass(slots=True)
 class _Lease:
-    """``agent``: who wrote the holder. ``renewed``: when that request had reached the server."""
+    """``replica``: who wrote the holder. ``renewed``: when that request had reached the server."""
 
     holder: str = ""
-    agent: str = ""
+    replica: str = ""
     duration: float = 0.0
     renewed: float = 0.0
     request: str = ""
 
 
 class Fence(PerTree):
-    """I6. Each kfx is known by its User-Agent, so two in one log need two: the rig gives each start its own.
+    """I6. A process is known by ``replica=`` in its User-Agent, which the rig adds, one for each start.
 
-    Without ``Limits.lease`` a User-Agent that never wrote a Lease takes no part in an election: not judged.
+    Without ``Limits.lease`` a replica that never wrote a Lease takes no part in an election: not judged.
     """
 
     invariant = "I6"
@@ -34,19 +36,20 @@ class Fence(PerTree):
         super().__init__()
         self._wanted = limits.lease
         self._leases: dict[str, _Lease] = {}
-        self._lease_of: dict[str, str] = {}  # by agent
+        self._lease_of: dict[str, str] = {}  # by replica
 
     def see(self, write: Write, change: Change | None, world: World) -> Iterable[Violation]:
         if write.resource == LEASES:
             yield from self._see_lease(write)
         elif is_of_kfx(write):
-            name = self._wanted or self._lease_of.get(write.agent, "")
+            replica = _replica_of(write)
+            name = self._wanted or self._lease_of.get(replica, "")
             if not name:
                 return
             self.judged += 1
             lease = self._leases.get(name, _Lease())
-            if not lease.holder or lease.agent != write.agent:
-                holder = f"{lease.holder} ({lease.agent})" if lease.holder else "nobody"
+            if not lease.holder or lease.replica != replica:
+                holder = f"{lease.holder} (replica {lease.replica})" if lease.holder else "nobody"
                 text = f"written by {write.agent} while {holder} holds Lease {name}"
                 yield self.broken(write, text, *filter(None, [lease.request]))
 
@@ -57,7 +60,8 @@ class Fence(PerTree):
         if write.verb == "delete" or not is_of_kfx(write):
             self._leases.pop(name, None)
             return
-        self._lease_of[write.agent] = name
+        replica = _replica_of(write)
+        self._lease_of[replica] = name
         lease = self._leases.setdefault(name, _Lease())
         holder = spec.get("holderIdentity") or ""
         self.judged += 1
@@ -66,7 +70,12 @@ class Fence(PerTree):
             if stood < lease.duration:
                 text = f"{holder} took the lease {stood:.1f} s after {lease.holder} had renewed it"
                 yield self.broken(write, f"{text} for {lease.duration:.0f} s", lease.request)
-        if lease.holder and not holder and lease.agent != write.agent:
+        if lease.holder and not holder and lease.replica != replica:
             yield self.broken(write, f"{write.agent} gave back the lease of {lease.holder}", lease.request)
         duration = float(spec.get("leaseDurationSeconds") or 0)
-        self._leases[name] = _Lease(holder, write.agent, duration, write.received, write.id)
+        self._leases[name] = _Lease(holder, replica, duration, write.received, write.id)
+
+
+def _replica_of(write: Write) -> str:
+    found = _REPLICA.search(write.agent)
+    return found[1] if found else ""

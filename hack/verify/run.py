@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,7 @@ class Rig:
         ended = await self._until(f"the end of {name}", lambda: self._ended(name))
         await self.rest()
         await self.client.delete(Experiment.resource, NAMESPACE, name, propagation="Background")
-        await self._until(f"the deletion of {name}", self._nothing_left)
+        await self._until(f"the deletion of {name}", partial(nothing_left, self.client))
         await self.rest()
         return int(ended["status"].get("trialsSucceeded", 0))
 
@@ -105,13 +106,6 @@ class Rig:
         if condition(found, "Failed"):
             raise Stuck(f"{name} failed: {condition(found, 'Failed')}")
         return found if condition(found, "Succeeded") else None
-
-    async def _nothing_left(self) -> bool:
-        for kind in KINDS:
-            found = await self.client.request("GET", kind.path(NAMESPACE))
-            if found["items"]:
-                return False
-        return True
 
     async def _until(self, what: str, true: Any) -> Any:
         """``PATIENCE`` counts anew with each kill."""
@@ -132,6 +126,15 @@ class Rig:
             if not self.subject.killed.is_set():
                 raise Stuck(f"kfx ended with status {status}; its last words:\n{self.subject.last_words()}")
             await self.subject.start()
+
+
+async def nothing_left(client: Client) -> bool:
+    """Whether there is no object of these kinds any more."""
+    for kind in KINDS:
+        found = await client.request("GET", kind.path(NAMESPACE))
+        if found["items"]:
+            return False
+    return True
 
 
 @asynccontextmanager

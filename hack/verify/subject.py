@@ -35,7 +35,10 @@ class Subject:
         self.name, self.proxy = name, proxy
         self.log = folder / f"{name}.log"
         self.schedule = Schedule()
+        self.blow = signal.SIGKILL
+        """What it gets where the schedule says so."""
         self.killed = asyncio.Event()
+        """Whether it has got it since it was started."""
         self.last_write = 0.0
         """When the last write was seen, on the loop's clock."""
         self._starts = count(1)
@@ -102,7 +105,8 @@ class Subject:
                 return
         reply = await self._ask(exchange, write)
         is_accepted = bool(write) and reply.startswith(b"HTTP/1.1 2")
-        self.schedule.accepted[write] += is_accepted
+        if is_accepted:
+            self.schedule.accepted[write] += 1
         if is_accepted and self._dies(write, "between"):
             return
         dies = is_accepted and not self.killed.is_set() and self.schedule.is_due(write, "after")
@@ -131,7 +135,7 @@ class Subject:
         return True
 
     def _die(self) -> None:
-        self.send(signal.SIGKILL)
+        self.send(self.blow)
         self.killed.set()
 
 

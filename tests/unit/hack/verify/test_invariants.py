@@ -156,7 +156,7 @@ def test_I5_an_experiment_goes_on_when_it_may_have_more_trials() -> None:
 
 def test_I6_a_write_of_one_who_no_longer_leads() -> None:
     log = Story()
-    log.lease("one", by=A, verb="create")
+    log.lease("one", by=A.replace("kfx/0.1.0", "kfx/leader-election"), verb="create")
     log.begin()
     log.wait(20)
     log.lease("two", by=B)
