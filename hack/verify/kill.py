@@ -36,62 +36,49 @@ def main(argv: Sequence[str] | None = None) -> int:
     lifecycle.up(layout, options)
     try:
         with tempfile.TemporaryDirectory(prefix="kfx-kill-") as folder:
-            campaign = asyncio.run(_campaign(layout, Path(folder), asked.seed))
+            campaign = asyncio.run(_campaign(layout, Path(folder), asked))
     finally:
         lifecycle.down(layout)
     asked.out.write_text(render(campaign), encoding="utf-8")
-    print(f"{campaign.tried} of {campaign.planned} points tried, {len(campaign.complaints)} complaints")
+    print(f"{campaign.tried} of {len(campaign.planned)} points tried, {len(campaign.wrong)} complaints")
     return 0 if campaign.is_clean else 1
 
 
-async def _campaign(layout: Layout, folder: Path, seed: int | None) -> Campaign:
+async def _campaign(layout: Layout, folder: Path, asked: argparse.Namespace) -> Campaign:
     async with rigged(layout, folder) as rig:
         first = await rig.run()
         rig.reference = first.report.shapes[0]
-        points = all_points(first.accepted) if seed is None else sample(first.accepted, seed)
+        writes = dict(first.accepted)
         campaign = Campaign(
             date=datetime.now(UTC).strftime("%Y-%m-%d"),
             commit=_commit(),
-            writes=dict(first.accepted),
-            planned=len(points),
+            writes=writes,
+            planned=all_points(writes) if asked.seed is None else sample(writes, asked.seed),
             complaints=first.complaints(),
         )
         for _ in range(CHANCES):
-            points = await _try(rig, campaign, points)
-        campaign.missed = points
+            for points in spread(campaign.missed, KILLS):
+                if not await _try(rig, campaign, points):
+                    return campaign
+                asked.out.write_text(render(campaign), encoding="utf-8")
     return campaign
 
 
-async def _try(rig: Rig, campaign: Campaign, points: Sequence[Point]) -> list[Point]:
-    """Those that were not reached; after a run that got stuck nothing more is tried."""
-    missed: list[Point] = []
-    for each in spread(points, KILLS) if points else ():
-        if campaign.is_stuck:
-            missed += each
-            continue
-        began = time.monotonic()
-        try:
-            outcome = await rig.run(each)
-        except* Stuck as stuck:
-            hit = rig.subject.schedule.hit
-            campaign.is_stuck = True
-            campaign.rounds.append(Round(hit, [*_texts(stuck)]))
-            missed += sorted(rig.subject.schedule.left)
-        else:
-            campaign.rounds.append(Round(outcome.hit, outcome.complaints()))
-            missed += outcome.missed
-        _tell(campaign, time.monotonic() - began)
-    return missed
-
-
-def _tell(campaign: Campaign, seconds: float) -> None:
-    last = campaign.rounds[-1]
-    words = "; ".join(last.complaints) or "nothing wrong"
-    number = len(campaign.rounds)
-    print(
-        f"run {number}: {len(last.hit)} kills in {seconds:.0f} s, {campaign.tried} so far: {words}",
-        flush=True,
-    )
+async def _try(rig: Rig, campaign: Campaign, points: Sequence[Point]) -> bool:
+    """One run; False where it got stuck, after which nothing more can be tried."""
+    began = time.monotonic()
+    stuck: list[str] = []
+    try:
+        outcome = await rig.run(points)
+    except* Stuck as failed:
+        stuck += _texts(failed)
+    found = Round(rig.subject.schedule.hit, stuck or outcome.complaints())
+    campaign.rounds.append(found)
+    words = "; ".join(found.complaints) or "nothing wrong"
+    seconds, number = time.monotonic() - began, len(campaign.rounds)
+    told = f"run {number}: {len(found.hit)} kills in {seconds:.0f} s, {campaign.tried} so far: {words}"
+    print(told, flush=True)
+    return not stuck
 
 
 def _texts(failed: BaseExceptionGroup[BaseException]) -> Iterator[str]:

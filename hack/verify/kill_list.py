@@ -26,38 +26,43 @@ class Round:
 
 @dataclass
 class Campaign:
-    """All runs. ``writes``: how many of each kind a run without a kill makes."""
+    """All runs. ``writes``, ``complaints``: of the run without a kill, by kind of write."""
 
     date: str
     commit: str
     writes: Mapping[str, int]
-    planned: int
+    planned: Sequence[Point]
     complaints: list[str] = field(default_factory=list)
     rounds: list[Round] = field(default_factory=list)
-    missed: Sequence[Point] = ()
-    is_stuck: bool = False
 
     @property
     def tried(self) -> int:
         return sum(len(each.hit) for each in self.rounds)
 
     @property
+    def missed(self) -> Sequence[Point]:
+        return sorted({*self.planned} - {point for each in self.rounds for point in each.hit})
+
+    @property
+    def wrong(self) -> Sequence[str]:
+        return [*self.complaints, *(text for each in self.rounds for text in each.complaints)]
+
+    @property
     def is_clean(self) -> bool:
-        return not (self.complaints or self.missed or any(each.complaints for each in self.rounds))
+        return not (self.wrong or self.missed)
 
 
 def render(campaign: Campaign) -> str:
     """Markdown: by kind of write, then run by run."""
-    wrong = [*campaign.complaints, *(text for each in campaign.rounds for text in each.complaints)]
     lines = [
         "# Points at which kfx was killed",
         "",
         *INTRODUCTION,
         "",
         f"- Date {campaign.date}, commit {campaign.commit}",
-        f"- {campaign.tried} of {campaign.planned} points in {len(campaign.rounds)} runs",
-        f"- Violations and runs that did not end well: {len(wrong)}",
-        *(f"  - {text.splitlines()[0]}" for text in wrong),
+        f"- {campaign.tried} of {len(campaign.planned)} points in {len(campaign.rounds)} runs",
+        f"- Violations and runs that did not end well: {len(campaign.wrong)}",
+        *(f"  - {text.splitlines()[0]}" for text in campaign.wrong),
         "",
         "| write | without a kill | before | between | after |",
         "|---|---|---|---|---|",
@@ -65,7 +70,12 @@ def render(campaign: Campaign) -> str:
         "",
     ]
     if campaign.missed:
-        lines += ["Not reached, since the runs made fewer such writes: " + _names(campaign.missed) + ".", ""]
+        lines += [
+            "Not tried, or not reached since the runs made fewer such writes: "
+            + _names(campaign.missed)
+            + ".",
+            "",
+        ]
     lines += ["| run | points, in order | result |", "|---|---|---|"]
     for number, each in enumerate(campaign.rounds, 1):
         result = "nothing wrong" if not each.complaints else f"{len(each.complaints)} complaints"

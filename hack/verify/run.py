@@ -93,11 +93,15 @@ class Rig:
         return int(ended["status"].get("trialsSucceeded", 0))
 
     async def rest(self) -> None:
-        """Return once nothing has been written for a while, and kfx is alive."""
+        """Return once kfx has been at work for a while and has had nothing to write."""
         loop = asyncio.get_running_loop()
+        busy = loop.time()
 
         async def rests() -> bool:
-            return not self.subject.killed.is_set() and loop.time() - self.subject.last_write > QUIET
+            nonlocal busy
+            if self.subject.killed.is_set() or not self.subject.is_at_work():
+                busy = loop.time()
+            return loop.time() - max(busy, self.subject.last_write) > QUIET
 
         await self._until("kfx to rest", rests)
 

@@ -8,7 +8,6 @@ import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from itertools import count
 from pathlib import Path
 
 from hack.verify.kill_points import VERBS, Schedule, name_write
@@ -41,7 +40,7 @@ class Subject:
         """Whether it has got it since it was started."""
         self.last_write = 0.0
         """When the last write was seen, on the loop's clock."""
-        self._starts = count(1)
+        self._started = self._log_at = 0
         self._process: Process | None = None
         kubeconfig = folder / f"{name}.kubeconfig"
         kubeconfig.write_text(_KUBECONFIG.format(server=proxy.url))
@@ -70,10 +69,13 @@ class Subject:
         return self._process.returncode if self._process is not None else None
 
     async def start(self) -> None:
-        """Start it, and return at once."""
-        self.proxy.replica = f"{self.name}-{next(self._starts)}"
+        """Start it, and return at once. What a dead one has left open is closed."""
+        self.proxy.cut_all()
+        self._started += 1
+        self.proxy.replica = f"{self.name}-{self._started}"
         self.killed.clear()
         with self.log.open("ab") as log:
+            self._log_at = log.tell()
             self._process = await asyncio.create_subprocess_exec(
                 *self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
             )
@@ -91,6 +93,10 @@ class Subject:
         self.send(signal.SIGKILL)
         if self._process is not None:
             await self._process.wait()
+
+    def is_at_work(self) -> bool:
+        """Whether the controllers of the last start have begun."""
+        return b'"controllers started"' in self.log.read_bytes()[self._log_at :]
 
     def last_words(self) -> str:
         text = self.log.read_text(errors="replace") if self.log.exists() else ""

@@ -70,11 +70,11 @@ def test_writes_under_way_count_for_the_next() -> None:
 
 
 def test_the_list_tells_what_was_tried_and_what_was_wrong() -> None:
-    campaign = Campaign(date="2026-01-02", commit="abc", writes={"create jobs": 3}, planned=3)
     hit = [Point("create jobs", 1, "before"), Point("create jobs", 2, "before")]
+    campaign = Campaign(date="2026-01-02", commit="abc", writes={"create jobs": 3}, planned=hit)
     campaign.rounds.append(Round(hit, []))
     assert campaign.is_clean
-    campaign.missed = [Point("create jobs", 3, "after")]
+    campaign.planned = [*hit, Point("create jobs", 3, "after")]
     campaign.rounds.append(Round([], ["I1 jobs.batch ns/a: twice"]))
     text = render(campaign)
     assert not campaign.is_clean
