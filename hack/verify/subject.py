@@ -16,6 +16,7 @@ from tests.cluster.fault_proxy import Exchange, FaultProxy, fault_proxy
 from tests.cluster.installation import free_ports
 from tests.serving import new_pair, write_pair
 
+ROOT = Path(__file__).resolve().parents[2]
 READ = 0.01  # seconds in which a reply that was handed over is read
 _KUBECONFIG = """
 apiVersion: v1
@@ -77,7 +78,7 @@ class Subject:
         with self.log.open("ab") as log:
             self._log_at = log.tell()
             self._process = await asyncio.create_subprocess_exec(
-                *self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                *self._command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
             )
 
     def send(self, number: signal.Signals) -> None:
