@@ -59,7 +59,7 @@ class Rest(PerTree):
             return
         self.judged += 1
         before = change.before
-        if before is not None and write.verb != "delete" and write.version == before.version:
+        if before is not None and write.version == before.version:
             yield self.broken(write, "a write that changed nothing")
         settled = max(tree.ended, tree.foreign, tree.asked) + self._limits.settle
         if tree.ended and write.answered > settled:

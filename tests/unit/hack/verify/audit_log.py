@@ -74,12 +74,12 @@ class Log:
         stored["status"].update(status or {})
         self._store("patch", resource, name, by, subresource="status" if status else "", effect=effect)
 
-    def delete(self, resource: str, name: str, *, by: str = KFX) -> None:
+    def delete(self, resource: str, name: str, *, by: str = KFX, effect: bool = True) -> None:
         """Gone at once, or marked while there are finalizers."""
         stored = self._stored[resource, name]
         if stored["metadata"].get("finalizers"):
             stored["metadata"]["deletionTimestamp"] = _time(self.now)
-            self._store("delete", resource, name, by)
+            self._store("delete", resource, name, by, effect=effect)
             return
         del self._stored[resource, name]
         details = {"name": name, "uid": stored["metadata"]["uid"]}

@@ -214,6 +214,14 @@ def test_I7_a_write_that_changes_nothing() -> None:
     assert log.found() == ["I7"]
 
 
+def test_I7_a_deletion_of_what_is_on_its_way_out() -> None:
+    log = Story().begin(most=5).suggest(a="1").trial("a", "1")
+    log.delete("trials", "a")
+    assert log.found() == []
+    log.delete("trials", "a", effect=False)
+    assert log.found() == ["I7"]
+
+
 def test_I7_a_write_long_after_the_end() -> None:
     log = Story().run()
     log.wait(61)
