@@ -83,6 +83,10 @@ verify: test ## What CI runs, and whether every generated file is up to date
 verify-bugs: $(STAMP) ## Plant the seeded bugs one by one and show which the tests catch (three minutes)
 	@$(PY) -m hack.verify.seeded_bugs
 
+.PHONY: verify-kill
+verify-kill: $(STAMP) ## Kill kfx at every write of an Experiment, judge by the audit log, write the points down (half an hour)
+	@$(PY) -m hack.verify.kill
+
 ##@ Make
 
 .PHONY: generate
