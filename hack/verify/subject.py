@@ -70,8 +70,8 @@ class Subject:
         return self._process.returncode if self._process is not None else None
 
     async def start(self) -> None:
-        """Start it, and return at once. What a dead one has left open is closed."""
-        self.proxy.cut_all()
+        """Start it, and return at once. A dead one's watches are closed; its writes go their way."""
+        self.proxy.cut_watches()
         self._started += 1
         self.proxy.replica = f"{self.name}-{self._started}"
         self.killed.clear()
