@@ -1,4 +1,4 @@
-"""Accepted writes from an API server's audit log, in the order in which they were stored.
+"""Writes from an API server's audit log, in the order in which they were stored.
 
 The log is in the order of the answers. The resourceVersion is etcd's revision, one for all kinds, so a small
 heap puts neighbours right; nothing else is held in memory.
@@ -21,11 +21,12 @@ WINDOW = 512
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Write:
-    """One accepted write of one object.
+    """One write of one object: accepted, or a creation of which the server could not say so.
 
     ``id``: of the request in the log. ``received``, ``answered``: the server's clock, in seconds.
     ``resource``: ``trials.kubeflow.org``. ``version``: that of the object afterwards, 0 where it is gone or
-    the log does not say. ``document``: the object afterwards, as far as the log has it.
+    the log does not say. ``document``: the object afterwards, as far as the log has it. ``certain``: whether
+    it was accepted; a server whose client has gone answers 504, though the object may be stored.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Write:
     answered: float = 0.0
     version: int = 0
     document: Mapping[str, Any]
+    certain: bool = True
 
     @property
     def object(self) -> str:
@@ -47,7 +49,7 @@ class Write:
 
 
 def read_writes(lines: Iterable[bytes]) -> Iterator[Write]:
-    """The accepted writes among the entries of a log. ValueError for a line that is no entry.
+    """The writes among the entries of a log. ValueError for a line that is no entry.
 
     A line without its end is still being written and does not count.
     """
@@ -58,7 +60,7 @@ def read_writes(lines: Iterable[bytes]) -> Iterator[Write]:
             entry = orjson.loads(line)
         except orjson.JSONDecodeError as error:
             raise ValueError(f"line {number} is no entry of an audit log: {error}") from None
-        if _is_accepted_write(entry):
+        if _is_write(entry):
             yield from _writes_of(entry)
 
 
@@ -82,19 +84,28 @@ def in_stored_order(writes: Iterable[Write], *, window: int = WINDOW) -> Iterato
         yield heapq.heappop(heap)[2]
 
 
-def _is_accepted_write(entry: Mapping[str, Any]) -> bool:
-    code = (entry.get("responseStatus") or {}).get("code", 0)
+def _is_write(entry: Mapping[str, Any]) -> bool:
+    code = _code(entry)
     return (
         entry.get("stage") == "ResponseComplete"
         and entry.get("verb") in VERBS
-        and 200 <= code < 300
+        and (200 <= code < 300 or (code >= 500 and entry["verb"] == "create"))
         and "objectRef" in entry
         and "dryRun=" not in entry.get("requestURI", "")
     )
 
 
+def _code(entry: Mapping[str, Any]) -> int:
+    code: int = (entry.get("responseStatus") or {}).get("code", 0)
+    return code
+
+
 def _writes_of(entry: Mapping[str, Any]) -> Iterator[Write]:
     """One; of a whole collection one for each object that went."""
+    if _code(entry) >= 500:
+        asked = {"metadata": {}, **(entry.get("requestObject") or {})}
+        yield _write(entry, {**asked, "kind": ""}, verb="create", certain=False)
+        return
     reply = entry.get("responseObject") or {}
     if entry["verb"] == "deletecollection":
         for item in reply.get("items") or ():
@@ -103,7 +114,7 @@ def _writes_of(entry: Mapping[str, Any]) -> Iterator[Write]:
     yield _write(entry, reply, verb=entry["verb"])
 
 
-def _write(entry: Mapping[str, Any], reply: Mapping[str, Any], *, verb: str) -> Write:
+def _write(entry: Mapping[str, Any], reply: Mapping[str, Any], *, verb: str, certain: bool = True) -> Write:
     reference = entry["objectRef"]
     is_object = reply.get("kind") != "Status"
     metadata = reply.get("metadata") or {} if is_object else {}
@@ -122,6 +133,7 @@ def _write(entry: Mapping[str, Any], reply: Mapping[str, Any], *, verb: str) -> 
         answered=_seconds(entry["stageTimestamp"]),
         version=0 if _is_gone(metadata) else int(metadata.get("resourceVersion") or 0),
         document=reply if is_object else {},
+        certain=certain,
     )
 
 

@@ -41,7 +41,7 @@ class Fence(PerTree):
     def see(self, write: Write, change: Change | None, world: World) -> Iterable[Violation]:
         if write.resource == LEASES:
             yield from self._see_lease(write)
-        elif is_of_kfx(write):
+        elif is_of_kfx(write) and write.certain:  # else nobody knows when it was accepted
             replica = _replica_of(write)
             name = self._wanted or self._lease_of.get(replica, "")
             if not name:

@@ -67,17 +67,22 @@ class Judge:
         """``writes`` in the order in which they were stored."""
         report = Report()
         for write in writes:
-            report.writes += 1
-            change = self._world.apply(write)
-            for check in self.checks:
-                self._take(report, check.see(write, change, self._world))
-            self._forget()
+            for each in (self._world.recall(write), write if write.certain else None):
+                if each is not None:
+                    self._see(each, report)
         for check in self.checks:
             self._take(report, check.end(self._world))
             report.judged[check.invariant] = check.judged
         report.undecided = self._nothing_left.undecided(self._world)
         report.shapes = self._counts.shapes
         return report
+
+    def _see(self, write: Write, report: Report) -> None:
+        report.writes += 1
+        change = self._world.apply(write)
+        for check in self.checks:
+            self._take(report, check.see(write, change, self._world))
+        self._forget()
 
     def _take(self, report: Report, found: Iterable[Violation]) -> None:
         for violation in found:

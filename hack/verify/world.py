@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hack.verify.audit import Write
@@ -11,7 +11,7 @@ from hack.verify.facts import ExperimentFacts, SuggestionFacts, TrialFacts, read
 EXPERIMENTS = "experiments.kubeflow.org"
 SUGGESTIONS = "suggestions.kubeflow.org"
 TRIALS = "trials.kubeflow.org"
-REMEMBERED_UIDS = 50_000  # of objects that are gone: a late answer must not bring one back
+REMEMBERED = 50_000  # objects that are gone, for late answers; creations that may have been accepted
 AGENT = "kfx/"
 
 
@@ -98,9 +98,23 @@ class World:
         self.now = 0.0
         self._names: dict[tuple[str, str, str], str] = {}
         self._gone: OrderedDict[str, None] = OrderedDict()
+        self._unsure: OrderedDict[tuple[str, str, str], Write] = OrderedDict()
+
+    def recall(self, write: Write) -> Write | None:
+        """The creation of this write's object, if nobody could say that it was accepted; it was, then."""
+        place = (write.resource, write.namespace, write.name)
+        if not write.certain:
+            self._unsure[place] = write
+            if len(self._unsure) > REMEMBERED:
+                self._unsure.popitem(last=False)
+            return None
+        made = self._unsure.pop(place, None)
+        if made is None or write.verb == "create" or write.uid in self.things or not write.document:
+            return None
+        return replace(made, uid=write.uid, document=write.document, version=write.version - 1)
 
     def apply(self, write: Write) -> Change | None:
-        """None for what hangs on no Experiment."""
+        """None for what hangs on no Experiment, and for what may not have happened."""
         self.now = max(self.now, write.answered)
         place = (write.resource, write.namespace, write.name)
         uid = write.uid or self._names.get(place, "")
@@ -181,7 +195,7 @@ class World:
         if self._names.get(place) == thing.uid:
             del self._names[place]
         self._gone[thing.uid] = None
-        if len(self._gone) > REMEMBERED_UIDS:
+        if len(self._gone) > REMEMBERED:
             self._gone.popitem(last=False)
         tree = self.trees.get(thing.root)
         if tree is None:

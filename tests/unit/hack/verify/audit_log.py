@@ -139,6 +139,7 @@ class Log:
             "responseStatus": {"code": 200},
             "requestReceivedTimestamp": _time(self.now),
             "stageTimestamp": _time(self.now + 0.01),
+            "requestObject": {"metadata": {"name": name}},
             "responseObject": reply,
         }
         self.lines.append(json.dumps(entry) + "\n")

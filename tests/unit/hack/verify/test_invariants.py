@@ -39,6 +39,15 @@ def test_I1_a_job_of_another_name_is_a_second_one() -> None:
     assert log.found() == ["I1"]
 
 
+def test_I1_a_job_that_the_server_was_not_sure_of_counts_once_it_is_seen() -> None:
+    log = Story().begin().suggest(a="1").trial("a", "1").job("a")
+    log.lines[-1] = log.lines[-1].replace('"code": 200', '"code": 504')
+    log.create("jobs", "a-again", owner=("trials", "a"))
+    assert log.found() == []
+    log.patch("jobs", "a", by=USER, status={"active": 1})
+    assert log.found() == ["I1"]
+
+
 def test_I2_an_assignment_with_two_trials() -> None:
     log = Story().begin(most=5).suggest(a="1").trial("a", "1")
     log.delete("trials", "a")
