@@ -61,9 +61,7 @@ def run_tests(tree: Path, tests: Iterable[str], *, limit: float = TIME_LIMIT) ->
     files = [f"tests/{name}" for name in dict.fromkeys(tests)]
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--timeout=120", *files]
     try:
-        done = subprocess.run(
-            command, cwd=tree, capture_output=True, text=True, timeout=limit, check=False
-        )
+        done = subprocess.run(command, cwd=tree, capture_output=True, text=True, timeout=limit, check=False)
     except subprocess.TimeoutExpired:
         return False, "they hang"
     first = re.search(r"^(?:FAILED|ERROR) tests/\S*?::(\S+)", done.stdout, re.MULTILINE)
