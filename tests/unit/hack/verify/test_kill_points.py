@@ -75,6 +75,7 @@ def test_the_list_tells_what_was_tried_and_what_was_wrong() -> None:
     campaign.rounds.append(Round(hit, []))
     assert campaign.is_clean
     campaign.planned = [*hit, Point("create jobs", 3, "after")]
+    assert not campaign.is_clean, "too few were reached"
     campaign.rounds.append(Round([], ["I1 jobs.batch ns/a: twice"]))
     text = render(campaign)
     assert not campaign.is_clean
