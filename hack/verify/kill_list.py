@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from hack.verify.kill_points import PHASES, Point
 
 WANTED = 0.95
-"""Of the planned points. With kills two changes become one write more often: the last of a kind do not come."""
+"""Of the planned points. With kills more changes share a write, so the last of a kind may not come."""
 
 INTRODUCTION = (
     "Written by `make verify-kill`, not by hand. kfx, a process of its own, got SIGKILL at the n-th accepted",
