@@ -80,8 +80,12 @@ verify: test ## What CI runs, and whether every generated file is up to date
 	@$(PY) -m hack.generate --check
 
 .PHONY: verify-bugs
-verify-bugs: $(STAMP) ## Plant the seeded bugs one by one and show which the tests catch (three minutes)
+verify-bugs: $(STAMP) ## Plant the seeded bugs one by one and show which the tests catch (ten minutes)
 	@$(PY) -m hack.verify.seeded_bugs
+
+.PHONY: verify-kill
+verify-kill: $(STAMP) ## Kill kfx at every write of an Experiment, judge by the audit log, write the points down (half an hour)
+	@$(PY) -m hack.verify.kill
 
 ##@ Make
 

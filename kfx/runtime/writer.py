@@ -122,6 +122,8 @@ class Writer:
 
     async def _delete_all(self, deletes: tuple[Delete, ...]) -> None:
         for delete in deletes:
+            if self._expectations.is_going(delete.uid):
+                continue
             try:
                 await self._client.delete(
                     delete.resource,
@@ -133,6 +135,7 @@ class Writer:
                 )
             except NotFound:
                 continue
+            self._expectations.expect_gone(delete.uid)
 
     def _tell(self, owner: KubeObject, notes: tuple[Note, ...], counts: tuple[Count, ...]) -> None:
         for note in notes:

@@ -24,10 +24,15 @@ from tests.cluster.site import (
 )
 
 
+def own_layout() -> Layout:
+    """Of a cluster on addresses that no other run has."""
+    return Layout(100 + os.getpid() % 150, cache_dir(), linked=False)
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Layout]:
     """etcd, kube-apiserver and kube-controller-manager on addresses that no other run has."""
-    layout = Layout(100 + os.getpid() % 150, cache_dir(), linked=False)
+    layout = own_layout()
     lifecycle.up(layout, lifecycle.Options(flavour=lifecycle.CONTROL_PLANE, linked=False))
     try:
         yield layout

@@ -35,6 +35,9 @@ class Exchange:
         reader, writer = await self.proxy.connect()
         lines = [line for line in self.head.split(b"\r\n") if not line.lower().startswith(b"connection:")]
         lines.insert(1, b"Connection: close")
+        if self.proxy.replica:
+            told = f" replica={self.proxy.replica}".encode()
+            lines = [line + told if line.lower().startswith(b"user-agent:") else line for line in lines]
         writer.write(b"\r\n".join(lines) + b"\r\n\r\n" + self.body)
         await writer.drain()
         return reader, writer
@@ -108,7 +111,10 @@ class Fault:
 
 @dataclass
 class FaultProxy:
-    """``server``: where requests go. ``asked``: the method and target of each, in order."""
+    """``server``: where requests go. ``asked``: the method and target of each, in order.
+
+    ``replica``: what the User-Agent of each request is marked with, for the audit log; "" for nothing.
+    """
 
     credentials: Credentials
     server: str
@@ -116,9 +122,11 @@ class FaultProxy:
     group: asyncio.TaskGroup
     faults: list[Fault] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    replica: str = ""
     _server: asyncio.Server | None = None
     _port: int = 0
     _serving: set[asyncio.Task[None]] = field(default_factory=set)
+    _watching: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
     def url(self) -> str:
@@ -153,10 +161,16 @@ class FaultProxy:
         for task in self._serving:
             task.cancel()
 
+    def cut_watches(self) -> None:
+        """Close those that follow something; nobody tells a proxy that a client was killed."""
+        for task in self._watching:
+            task.cancel()
+
     def _accept(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         task = self.group.create_task(self._serve(reader, client))
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
+        task.add_done_callback(self._watching.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         try:
@@ -165,6 +179,8 @@ class FaultProxy:
             body = await reader.readexactly(int(length[1])) if length else b""
             method, target, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
             self.asked.append(f"{method} {target}")
+            if "watch=true" in target and (task := asyncio.current_task()):
+                self._watching.add(task)
             await self._act(Exchange(self, method, target, head, body, client))
         except (OSError, asyncio.IncompleteReadError, ssl.SSLError):
             pass  # an end has gone, which is what this is for

@@ -71,3 +71,13 @@ async def test_versions_that_are_no_numbers_count_as_up_to_date(read, written):
     expectations = Expectations()
     expectations.expect(thing("5"), written)
     assert not expectations.is_stale(thing(read))
+
+
+async def test_what_was_deleted_is_on_its_way_out_for_a_minute():
+    expectations = Expectations()
+    expectations.expect_gone("u1")
+    await asyncio.sleep(BELIEVED_FOR - 1)
+    assert expectations.is_going("u1")
+    assert not expectations.is_going("u2")
+    await asyncio.sleep(1)
+    assert not expectations.is_going("u1")

@@ -216,6 +216,22 @@ async def test_another_object_that_is_gone_was_read_too_early(bench):
         await bench.apply(WHOLE)
 
 
+async def test_what_is_on_its_way_out_is_not_deleted_again(bench):
+    delete = Delete(resource=PARTS, namespace="ns", name="p0", uid="u0")
+    for uid in ("u0", "u0", "another"):
+        await bench.apply(Plan(delete=(replace(delete, uid=uid),)))
+    assert [(name, uid) for _, name, uid, _ in bench.client.calls] == [("p0", "u0"), ("p0", "another")]
+
+
+async def test_what_could_not_be_deleted_is_tried_again(bench):
+    bench.client.fail["delete", "p0"] = error(Conflict)
+    plan = Plan(delete=(Delete(resource=PARTS, namespace="ns", name="p0", uid="u0"),))
+    for _ in range(2):
+        with pytest.raises(Conflict):
+            await bench.apply(plan)
+    assert bench.client.said == ["delete p0", "delete p0"]
+
+
 async def test_what_should_be_deleted_may_be_gone(bench):
     bench.client.fail["delete", "p0"] = error(NotFound, 404)
     await bench.apply(WHOLE)
