@@ -32,6 +32,7 @@ class Config:
     """Everything the process was told. Durations in seconds; addresses as ``host:port``, ``0`` for off.
 
     ``tracing_by``: the flag or variable that asks for spans, ``""`` for none.
+    ``strict_kinds``: refuse kinds that ``trial_resources`` does not name; under Katib's name only warn.
     ``warnings``: what was said and has no effect, to be logged once at the start.
     """
 
@@ -66,6 +67,7 @@ class Config:
     core_namespace: str
     db_manager_address: str
     cert_generator: CertGenerator
+    strict_kinds: bool
     warnings: tuple[str, ...]
 
 
@@ -247,8 +249,13 @@ def load_config(
         core_namespace=core,
         db_manager_address=_collectors_dial(env, core),
         cert_generator=file.cert_generator,
+        strict_kinds=not _is_katibs(program),
         warnings=(*file.warnings, *_without_effect(values, stated)),
     )
+
+
+def _is_katibs(program: str) -> bool:
+    return os.path.basename(program) == "katib-controller"
 
 
 def _defaults_of(program: str, env: Mapping[str, str]) -> dict[str, Any]:
@@ -256,7 +263,7 @@ def _defaults_of(program: str, env: Mapping[str, str]) -> dict[str, Any]:
 
     The variable of the port does not count: the kubelet puts it into every pod beside the Service.
     """
-    if os.path.basename(program) == "katib-controller":
+    if _is_katibs(program):
         return {"suggestions": "image", "db-manager": "external"}
     if any(f"KATIB_DB_MANAGER_SERVICE_{name}" in env for name in ("IP", "NAMESPACE")):
         return {"db-manager": "external"}

@@ -144,7 +144,10 @@ class Parts:
         except KatibConfigError as error:
             config = str(error)
         return ValidationContext(
-            algorithms=tuple(self.algorithms), config=config, trial_resources=self.config.trial_resources
+            algorithms=tuple(self.algorithms),
+            config=config,
+            trial_resources=self.config.trial_resources,
+            strict_kinds=self.config.strict_kinds,
         )
 
     @cached_property

@@ -93,6 +93,7 @@ def build_handlers(parts: Parts) -> Sequence[AdmissionHandler]:
         config=parts.katib_config,
         algorithms=parts.algorithms,
         trial_resources=parts.config.trial_resources,
+        strict_kinds=parts.config.strict_kinds,
     )
     injector = PodInjector(
         client=parts.reader,

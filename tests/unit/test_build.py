@@ -51,9 +51,10 @@ async def wired(
     server: str = "http://127.0.0.1:1",
     stop: asyncio.Event | None = None,
     spans: Spans | None = None,
+    program: str = "kfx",
 ) -> AsyncIterator[Parts]:
     credentials = Credentials(server)
-    config = load_config([f"--cert-dir={folder}", *flags], {})
+    config = load_config([f"--cert-dir={folder}", *flags], {}, program=program)
     async with (
         open_store(replace(config, sqlite_path=str(folder / "observations.db"))) as store,
         Transport.open(credentials) as transport,
@@ -326,6 +327,17 @@ async def test_the_flag_says_which_algorithms_run_inside(
         assert list(parts.validation_context().algorithms) == inside
         settings = await injector._settings.read()
         assert [name for name in ("random", "tpe") if name in settings.inside.algorithms] == inside
+
+
+@pytest.mark.parametrize(("program", "strict"), [("kfx", True), ("./katib-controller", False)])
+async def test_under_katibs_name_a_kind_that_is_not_listed_is_only_warned_about(
+    tmp_path: Path, program: str, strict: bool
+) -> None:
+    async with wired(tmp_path, program=program) as parts:
+        build_manager(parts)
+        _, validator, _ = build_handlers(parts)
+        assert isinstance(validator, ExperimentValidator)
+        assert validator._strict_kinds is parts.validation_context().strict_kinds is strict
 
 
 async def test_an_answer_of_an_algorithm_leads_to_its_suggestion(tmp_path: Path) -> None:

@@ -104,6 +104,7 @@ def test_one_variable_carries_flags_and_the_command_line_wins():
 @pytest.mark.parametrize("program", ["katib-controller", "./katib-controller", "/app/katib-controller"])
 def test_under_katibs_name_algorithms_run_in_images_unless_a_flag_says_otherwise(program):
     assert load_config([], {}, program=program).suggestions == "image"
+    assert not load_config([], {}, program=program).strict_kinds
     assert load_config(["--suggestions=embedded"], {}, program=program).suggestions == "embedded"
     by_variable = load_config([], {"KFX_FLAGS": "--suggestions=embedded"}, program=program)
     assert by_variable.suggestions == "embedded"
@@ -112,6 +113,7 @@ def test_under_katibs_name_algorithms_run_in_images_unless_a_flag_says_otherwise
 @pytest.mark.parametrize("program", ["kfx", "/katib-controller/kfx", "katib-controller.py", ""])
 def test_under_any_other_name_algorithms_run_inside_kfx(program):
     assert load_config([], {}, program=program).suggestions == "embedded"
+    assert load_config([], {}, program=program).strict_kinds
     assert load_config(["--suggestions=image"], {}, program=program).suggestions == "image"
 
 
