@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from hack.cluster.layout import Layout
 from kfx.apis.experiment import Experiment
 from kfx.kube.client import Client
-from kfx.kube.credentials import Credentials, load_credentials
+from kfx.kube.credentials import Credentials
 from kfx.kube.errors import ApiError, NotFound
 from kfx.runtime.cert_store import SECRETS
 from kfx.runtime.pki import Pair, names_of, read_pair
@@ -34,11 +33,6 @@ from tests.cluster.katib import working
 from tests.cluster.test_webhooks import HOOKS, register, sample
 
 pytestmark = [pytest.mark.cluster, pytest.mark.real_time, pytest.mark.timeout(900)]
-
-
-@pytest.fixture
-def credentials(cluster: Layout) -> Credentials:
-    return load_credentials(str(cluster.kubeconfig))
 
 
 @pytest.fixture

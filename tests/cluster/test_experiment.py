@@ -14,7 +14,6 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client import generate_latest
 
-from hack.cluster.layout import Layout
 from kfx.apis.common import MetricLog
 from kfx.apis.core import Pod
 from kfx.apis.experiment import Experiment
@@ -22,7 +21,7 @@ from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
 from kfx.build import utc_now
 from kfx.kube.client import Client
-from kfx.kube.credentials import Credentials, load_credentials
+from kfx.kube.credentials import Credentials
 from kfx.runtime.events import EVENTS
 from kfx.runtime.spans import Spans
 from tests.cluster.crds import install_crds
@@ -30,11 +29,6 @@ from tests.cluster.katib import NAMESPACE, Platform, condition, manifest, words,
 from tests.katib_objects import FAILURE, JOBS, SUCCESS
 
 pytestmark = [pytest.mark.cluster, pytest.mark.real_time, pytest.mark.timeout(900)]
-
-
-@pytest.fixture
-def credentials(cluster: Layout) -> Credentials:
-    return load_credentials(str(cluster.kubeconfig))
 
 
 @pytest.fixture

@@ -12,14 +12,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from hack.cluster.layout import Layout
 from kfx.apis.experiment import Experiment
 from kfx.apis.suggestion import Suggestion, SuggestionStatus, TrialAssignment
 from kfx.apis.trial import Trial
 from kfx.controllers.templates import CONFIG_MAPS
 from kfx.katib.compose import VOLUME_CLAIMS
 from kfx.kube.client import Client
-from kfx.kube.credentials import Credentials, load_credentials
+from kfx.kube.credentials import Credentials
 from kfx.kube.errors import Conflict, NotFound
 from kfx.kube.resource import Resource
 from kfx.runtime.events import EVENTS
@@ -31,11 +30,6 @@ from tests.katib_objects import JOBS
 pytestmark = [pytest.mark.cluster, pytest.mark.real_time, pytest.mark.timeout(900)]
 
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
-
-
-@pytest.fixture
-def credentials(cluster: Layout) -> Credentials:
-    return load_credentials(str(cluster.kubeconfig))
 
 
 @pytest.fixture

@@ -49,11 +49,6 @@ KATIB = "example.org/katib-controller:v0.19.0"
 
 
 @pytest.fixture
-def credentials(cluster: Layout) -> Credentials:
-    return load_credentials(str(cluster.kubeconfig))
-
-
-@pytest.fixture
 async def client(credentials: Credentials) -> AsyncIterator[Client]:
     async with prepared(credentials) as client:
         yield client

@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
-from hack.cluster.layout import Layout
 from kfx.apis.common import MetricLog
 from kfx.apis.core import Pod
 from kfx.apis.trial import Trial
 from kfx.build import utc_now
 from kfx.kube.client import Client
-from kfx.kube.credentials import Credentials, load_credentials
+from kfx.kube.credentials import Credentials
 from kfx.kube.errors import NotFound
 from kfx.kube.resource import Resource
 from kfx.runtime.events import EVENTS
@@ -29,11 +28,6 @@ QUOTAS = Resource("", "v1", "resourcequotas", "ResourceQuota")
 JOB = JobKind("Job.v1.batch", SUCCESS, {}, FAILURE)
 POD = {"restartPolicy": "Never", "containers": [{"name": "train", "image": "example.org/train"}]}
 KINDS = [f"--trial-resources={kind.flag}" for kind in ALL]
-
-
-@pytest.fixture
-def credentials(cluster: Layout) -> Credentials:
-    return load_credentials(str(cluster.kubeconfig))
 
 
 @pytest.fixture
