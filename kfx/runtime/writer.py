@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any, Protocol
 
 from kfx.kube.client import Client
@@ -76,18 +77,25 @@ class Writer:
     async def _create_all(self, creates: tuple[Create, ...]) -> None:
         """One bad manifest must not keep the others from being made; a dead server ends the round.
 
-        The first alone shows whether the server takes anything.
+        Kind after kind, in the plan's order: an object may need those before it, as a RoleBinding its Role.
         """
-        waiting, failures = deque(creates), list[Exception]()
+        failures: list[Exception] = []
+        for _, of_a_kind in groupby(creates, key=lambda each: each.resource):
+            await self._create_side_by_side(deque(of_a_kind), failures)
+            if any(isinstance(failure, TransportError) for failure in failures):
+                break
+        if len(failures) == 1:
+            raise failures[0]
+        if failures:
+            raise ExceptionGroup(f"{len(failures)} of {len(creates)} objects were not created", failures)
+
+    async def _create_side_by_side(self, waiting: deque[Create], failures: list[Exception]) -> None:
+        """The first alone, which shows whether the server takes anything."""
         await self._create_some(waiting, failures, most=1)
         if waiting:
             async with asyncio.TaskGroup() as group:
                 for _ in range(min(CREATES_AT_ONCE, len(waiting))):
                     group.create_task(self._create_some(waiting, failures, most=len(waiting)))
-        if len(failures) == 1:
-            raise failures[0]
-        if failures:
-            raise ExceptionGroup(f"{len(failures)} of {len(creates)} objects were not created", failures)
 
     async def _create_some(self, waiting: deque[Create], failures: list[Exception], *, most: int) -> None:
         while waiting and most:

@@ -286,6 +286,25 @@ async def test_many_objects_are_made_side_by_side_once_one_is_made(bench, clock)
     assert sorted(client.said) == sorted(f"create {name}" for name in names)
 
 
+async def test_objects_of_another_kind_wait_until_those_before_are_made(bench, clock):
+    """A RoleBinding is refused as long as its Role is not there."""
+    client = Slow()
+    writer = Writer(client, Notes(), bench.metrics)
+    kinds = [PARTS, replace(PARTS, plural="roles"), replace(PARTS, plural="bindings")]
+    plan = Plan(create=tuple(replace(create(kind.plural), resource=kind) for kind in kinds))
+    await writer.apply(thing(), plan)
+    assert (clock, client.most) == (3, 1)
+    assert client.said == [f"create {kind.plural}" for kind in kinds]
+
+
+async def test_a_server_that_is_away_is_not_asked_for_another_kind(bench):
+    bench.client.fail["create", "p1"] = TransportError("cut")
+    other = replace(create("q1"), resource=replace(PARTS, plural="others"))
+    with pytest.raises(TransportError):
+        await bench.apply(Plan(create=(create("p1"), other)))
+    assert bench.client.said == ["create p1"]
+
+
 async def test_a_server_that_goes_away_meanwhile_is_asked_for_no_more(bench):
     client = Slow()
     writer = Writer(client, Notes(), bench.metrics)
