@@ -3,6 +3,7 @@
 import contextlib
 import string
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -203,18 +204,30 @@ HOSTILE = {
 }
 
 
+def cpu_seconds(work: Callable[[], object]) -> float:
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+def count_to_a_million() -> int:
+    """The yardstick, 20 ms on a quiet machine of today: a slow or busy one is slow at both."""
+    return sum(1 for _ in range(1_000_000))
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
 @pytest.mark.parametrize("hostile", HOSTILE)
-def test_a_hostile_expression_costs_less_than_50_ms_on_a_megabyte(hostile: str, document: str) -> None:
-    def measure() -> float:
+def test_a_hostile_expression_on_a_megabyte_costs_less_than_counting_to_three_millions(
+    hostile: str, document: str
+) -> None:
+    def evaluate() -> None:
         for parse in PARSERS:
             parse.cache_clear()
-        began = time.process_time()
         with contextlib.suppress(ExpressionError):
             get(DOCUMENTS[document], HOSTILE[hostile][:LONGEST])
-        return time.process_time() - began
 
-    assert min(measure() for _ in range(3)) < 0.05
+    costs = [(cpu_seconds(evaluate), cpu_seconds(count_to_a_million)) for _ in range(3)]
+    assert min(cost for cost, _ in costs) < 3 * min(yardstick for _, yardstick in costs)
 
 
 def test_an_honest_expression_is_evaluated_on_a_megabyte() -> None:
