@@ -9,12 +9,13 @@ import yaml
 
 from hack.run.commands import run_command
 from hack.run.steps import Steps
+from kfx.katib.names import LABEL_INJECTION
 from kfx.kube.client import Client
 from kfx.kube.errors import NotFound
 from kfx.kube.resource import Resource
 
 Manifest = dict[str, Any]
-INJECTION_LABEL = {"katib.kubeflow.org/metrics-collector-injection": "enabled"}
+INJECTION_LABEL = {LABEL_INJECTION: "enabled"}
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 
 

@@ -124,7 +124,8 @@ class Store(Generic[T]):
 
     def missing_from(self, keys: Collection[Request]) -> list[Request]:
         """The keys here that are not among ``keys``, which should answer ``in`` quickly."""
-        return [key for key in self._items | self._unreadable if key not in keys]
+        held = self._items | self._unreadable if self._unreadable else self._items  # seldom worth a copy
+        return [key for key in held if key not in keys]
 
     def _move(self, name: str, key: Request, old: T | None, new: T | None) -> None:
         func, index = self._indexers[name], self._indices[name]
