@@ -94,6 +94,7 @@ def view(pod: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
         },
         "volumes": [volume(entry) for entry in pod["spec"].get("volumes") or ()],
         "share": pod["spec"].get("shareProcessNamespace"),
+        "grace": pod["spec"].get("terminationGracePeriodSeconds"),
         "labels": pod["metadata"].get("labels"),
         "env": [entry["name"] for entry in main.get("env") or ()],
         "environment": {
