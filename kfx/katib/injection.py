@@ -193,7 +193,7 @@ def _stopping_address(suggestion: Suggestion, settings: InjectionSettings) -> st
 def _add_suggestion_volume(added: _Additions, trial: Trial, suggestion: Suggestion) -> None:
     """The directory that population based training shares between trials."""
     settings = suggestion.spec.algorithm.algorithm_settings if suggestion.spec.algorithm else ()
-    path = next((setting.value for setting in settings if setting.name == SUGGESTION_DIR), "")
+    path = next((each.value for each in settings if each.name == SUGGESTION_DIR and each.value), "")
     if not path:
         return
     sub_path = f"{suggestion.metadata.name}/{trial.metadata.name}"

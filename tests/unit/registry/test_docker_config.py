@@ -62,7 +62,7 @@ def machine(tmp_path: Path) -> Machine:
 @pytest.mark.parametrize(
     ("environ", "path"),
     [
-        ({"DOCKER_CONFIG": "/etc/docker", "HOME": "/root"}, "/etc/docker/config.json"),
+        ({"DOCKER_CONFIG": "/etc/docker", "HOME": "/x"}, "/etc/docker/config.json"),
         ({"HOME": "/h"}, "/h/.docker/config.json"),
         ({}, "/.docker/config.json"),
     ],
