@@ -107,14 +107,14 @@ def test_a_pod_can_be_deleted_at_once_whatever_its_training_does_about_sigterm(
 def test_a_report_outlives_a_restart_of_kfx_and_the_pods_own_grace(kfx: Platform, form: str) -> None:
     if form == "classic":
         pytest.skip("a container is not told to end: no grace of the pod limits its report")
-    code = "import time; time.sleep(2); print('loss=0.25')"
+    code = "import time; time.sleep(1); print('loss=0.25')"
     name = kfx.create(one_trial("patient", code, terminationGracePeriodSeconds=1))
     wait_for("the training to run", lambda: training(kfx, name).get("running"), timeout=60)
     assert stop(kfx.replicas) == [0]
     kfx.replicas.clear()
     wait_for("the training to end", lambda: training(kfx, name).get("terminated"), timeout=60)
     with pytest.raises(AssertionError, match="did not happen"):
-        wait_for("the pod to end", lambda: not is_running(kfx, name), timeout=4)
+        wait_for("the pod to end", lambda: not is_running(kfx, name), timeout=3)
     kfx.start_kfx(*FLAGS, f"--collector-sidecar={form}")
     kfx.wait_until_ready()
     assert succeeded(kfx, name) == {"loss": "0.25"}
