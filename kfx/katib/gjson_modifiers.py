@@ -1,4 +1,4 @@
-"""What a modifier of a GJSON path, ``@name`` or ``@name:argument``, makes of a value (those of gjson 1.14)."""
+"""What a modifier of a GJSON path, ``@name`` or ``@name:argument``, makes of a value (as in gjson 1.14)."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
