@@ -10,7 +10,7 @@ from kfx.apis.core import Pod
 from kfx.apis.experiment import Experiment
 from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
-from kfx.build.parts import Parts, utc_now
+from kfx.build.parts import WITHOUT_JOBS, Parts, utc_now
 from kfx.controllers import indexes
 from kfx.controllers.event_reader import EventReader
 from kfx.controllers.experiment import ExperimentReconciler
@@ -27,7 +27,8 @@ from kfx.controllers.suggestion import SuggestionReconciler
 from kfx.controllers.trial import TrialReconciler, trial_limiter
 from kfx.katib import conditions
 from kfx.katib.compaction import only_made_for_suggestions
-from kfx.kube.model import KubeObject
+from kfx.kube.model import KubeObject, Unstructured
+from kfx.kube.resource import Resource
 from kfx.runtime.controller import Controller
 from kfx.runtime.events import EventRecorder
 from kfx.runtime.handler import EnqueueRequestForObject, EnqueueRequestForOwner, EnqueueRequestsFromMapFunc
@@ -128,9 +129,10 @@ def _build_trial(parts: Parts) -> Controller:
         label_selector=indexes.TRIAL_PODS,
         optional="trials do not fail for pods that cannot start, nor tell of them",
     )
+    jobs = JobLister(parts.jobs, is_known=parts.cache.is_known)
     reconciler = TrialReconciler(
         trials=parts.trials,
-        jobs=JobFinder(jobs=JobLister(parts.jobs), client=parts.reader, now=utc_now),
+        jobs=JobFinder(jobs=jobs, client=parts.reader, now=utc_now),
         pods=PodObserver(
             pods=pods,
             events=EventReader(parts.reader),
@@ -143,9 +145,19 @@ def _build_trial(parts: Parts) -> Controller:
         patience=Patience(time.monotonic, parts.config.image_wait),
         now=utc_now,
     )
-    return _controller(
+    controller = _controller(
         parts, TRIAL, reconciler, parts.trials, recorder, limiter=trial_limiter(), workers=TRIAL_WORKERS
     )
+    if not parts.config.strict_kinds:
+        jobs.follow_others(partial(_follow, parts, controller))
+    return controller
+
+
+def _follow(parts: Parts, trial: Controller, kind: Resource) -> Lister[Unstructured]:
+    """Jobs of a kind, from now on; for want of the right to, trials of it wait and say why."""
+    found = parts.cache.dynamic(kind, optional=WITHOUT_JOBS)
+    parts.cache.watch(kind, EnqueueRequestForOwner("kubeflow.org", "Trial"), trial.queue)
+    return found
 
 
 def _metrics_observer(parts: Parts) -> MetricsObserver:
