@@ -134,7 +134,7 @@ def test_by_katibs_name_and_place_it_is_what_katibs_deployment_calls() -> None:
 
 
 def launch(launcher: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The launcher by that path. Isolated and without site, it needs its wheels on the path, as in the image."""
+    """The launcher by that path; isolated and without site, it needs its wheels on the path."""
     site = [path for path in sys.path if path.endswith("site-packages")]
     text = layers.LAUNCHER.read_text().replace(f"/{layers.PACKAGES}", str(CHECKOUT))
     launcher.parent.mkdir(parents=True, exist_ok=True)
