@@ -287,10 +287,9 @@ class Cache:
     def _start(self, chosen: Selection, informer: Informer[Any]) -> None:
         if self._group is None:
             raise RuntimeError("informers start while the cache is running")
-        task = self._group.create_task(
-            informer.follow(), name=f"informer {chosen}", context=Context()
-        )  # of whoever declares it, perhaps in a reconcile, its log lines and spans are none
-        self._tasks.append(task)
+        # what it logs is not of whoever has declared it, perhaps in a reconcile
+        beside, name = Context(), f"informer {chosen}"
+        self._tasks.append(self._group.create_task(informer.follow(), name=name, context=beside))
 
     async def _all_synced(self) -> None:
         while not self.synced():
