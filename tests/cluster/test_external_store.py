@@ -12,6 +12,7 @@ from kfx.apis.common import MetricLog
 from kfx.apis.experiment import Experiment
 from kfx.apis.trial import Trial
 from kfx.build import controllers, utc_now
+from kfx.controllers.left_behind import CONFIG_MAPS, NAME
 from kfx.kube.client import Client
 from kfx.kube.credentials import Credentials
 from kfx.kube.errors import NotFound
@@ -24,6 +25,7 @@ from kfx.store.observations import ObservationStore
 from tests.cluster.crds import install_crds
 from tests.cluster.installation import free_ports, readiness
 from tests.cluster.katib import NAMESPACE, Platform, condition, manifest, words, working
+from tests.cluster.site import CORE, NAMESPACES, ensure
 
 pytestmark = [pytest.mark.cluster, pytest.mark.real_time, pytest.mark.timeout(900)]
 
@@ -130,6 +132,41 @@ async def test_a_trial_that_goes_meanwhile_is_let_go_in_time_and_its_rows_are_sw
         assert len(await manager.store.get(name)) == 1
         async with manager.up():
             await platform.until(lambda: is_empty(manager, name))
+
+
+async def test_what_one_process_has_left_in_the_store_the_next_one_sweeps(
+    client: Client,
+    credentials: Credentials,
+    tmp_path: Path,
+    manager: DatabaseManager,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Decision 29: swept when the store is back, though kfx was started anew meanwhile."""
+    monkeypatch.setattr(controllers, "DELETION_PATIENCE", 1.0)
+    await install_crds(client)
+    await ensure(client, NAMESPACES, {"metadata": {"name": CORE}})
+    async with working(client, credentials, tmp_path, environ=manager.environ) as platform:
+        async with manager.up():
+            await client.create(
+                Experiment.resource, manifest("twice", most=1, parallel=1), namespace=NAMESPACE
+            )
+            (name,) = await platform.running_trials("twice", 1)
+            await manager.report(name, "0.5")
+        await client.delete(Experiment.resource, NAMESPACE, "twice", propagation="Background")
+        await platform.until(lambda: is_gone(platform, name))
+        assert await kept(client) == [f"{NAMESPACE}.{name}"]
+    assert len(await manager.store.get(name)) == 1
+    async with manager.up(), working(client, credentials, tmp_path, environ=manager.environ) as platform:
+        await platform.until(lambda: is_empty(manager, name))
+        await platform.until(lambda: nothing_kept(client))
+
+
+async def kept(client: Client) -> list[str]:
+    return list((await client.get_document(CONFIG_MAPS, CORE, NAME)).get("data") or ())
+
+
+async def nothing_kept(client: Client) -> bool:
+    return not await kept(client)
 
 
 async def is_gone(platform: Platform, trial: str) -> bool:
