@@ -1,12 +1,15 @@
 """What keeps an Experiment from going on, and where that is told; on a real API server, without a node."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kfx.apis.experiment import Experiment
+from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
+from kfx.controllers.templates import CONFIG_MAPS
 from kfx.kube.client import Client
 from kfx.kube.credentials import Credentials
 from kfx.runtime.events import EVENTS
@@ -78,3 +81,79 @@ async def test_one_that_is_not_served_is_waited_for(
         async with operating(site, platform.store, WORKFLOW):
             assert words(await platform.ended(Trial, "early", seconds=90))[-1] == "Succeeded"
     await remove(site, WORKFLOW)
+
+
+async def test_a_template_that_vanishes_stops_new_trials_and_not_those_that_run(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kfx.katib.budget.TEMPLATE_POLL", 0.5)
+    asked = manifest("vanishing", most=2, parallel=1)
+    template = asked["spec"]["trialTemplate"]
+    body = {"metadata": {"name": "jobs"}, "data": {"job": json.dumps(template.pop("trialSpec"))}}
+    config_map = {"apiVersion": "v1", "kind": "ConfigMap", **body}
+    source = {"configMapName": "jobs", "configMapNamespace": NAMESPACE, "templatePath": "job"}
+    template["configMap"] = source
+    await platform.client.create(CONFIG_MAPS, config_map, namespace=NAMESPACE)
+    await platform.client.create(Experiment.resource, asked, namespace=NAMESPACE)
+    (name,) = await platform.running_trials("vanishing", 1)
+    await platform.client.delete(CONFIG_MAPS, NAMESPACE, "jobs")
+    await platform.finish(name, value="0.5")
+    told = await platform.until(lambda: told_of(platform, "Experiment", "vanishing", "ReconcileError"))
+    assert told[0].startswith("Failed to reconcile: configMap not found: ConfigMap default/jobs")
+
+    async def followed() -> Any:
+        return (await platform.read(Experiment, "vanishing"))["status"].get("trialsSucceeded") == 1
+
+    await platform.until(followed)
+    await platform.client.create(CONFIG_MAPS, config_map, namespace=NAMESPACE)
+    (other,) = await platform.running_trials("vanishing", 1, besides=[name])
+    await platform.finish(other, value="0.4")
+    assert words(await platform.ended(Experiment, "vanishing"))[-1] == "Succeeded"
+
+
+async def test_all_trials_deleted_at_once_come_back(platform: Platform) -> None:
+    """D5: Katib looks at no trials at all, sees the old counts and makes none."""
+    await platform.client.create(Experiment.resource, manifest("emptied", most=3), namespace=NAMESPACE)
+    names = await platform.running_trials("emptied", 2)
+    before = {t["metadata"]["uid"] for t in await platform.trials("emptied")}
+    for name in names:
+        await platform.client.delete(Trial.resource, NAMESPACE, name, propagation="Background")
+
+    async def anew() -> Any:
+        found = await platform.trials("emptied")
+        running = [t for t in found if words(t)[-1:] == ["Running"]]
+        return len(running) == 2 and not before & {t["metadata"]["uid"] for t in running}
+
+    await platform.until(anew, 90)  # the garbage collector looks for new kinds, and so for owners, every 30 s
+    assert sorted(t["metadata"]["name"] for t in await platform.trials("emptied")) == sorted(names)
+    for name in names:
+        await platform.finish(name, value="0.5")
+    (last,) = await platform.running_trials("emptied", 1, besides=names)
+    await platform.finish(last, value="0.4")
+    found = await platform.ended(Experiment, "emptied")
+    assert (found["status"]["trials"], found["status"]["trialsSucceeded"]) == (3, 3)
+
+
+async def test_lists_that_grow_too_long_lose_their_oldest_and_keep_their_counts(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Decision 27, with 600 bytes in place of 512 KiB."""
+    monkeypatch.setattr("kfx.katib.long_lists.LIMIT", 600)
+    monkeypatch.setattr("kfx.katib.long_lists.STEP", 75)
+    await platform.client.create(
+        Experiment.resource, manifest("lengthy", most=12, parallel=4), namespace=NAMESPACE
+    )
+    finished: list[str] = []
+    while len(finished) < 12:
+        for name in await platform.running_trials("lengthy", min(4, 12 - len(finished)), besides=finished):
+            await platform.finish(name, value="0.5")
+            finished.append(name)
+    found = await platform.ended(Experiment, "lengthy")
+    asked = await platform.read(Suggestion, "lengthy")
+    status = found["status"]
+    assert (status["trials"], status["trialsSucceeded"]) == (12, 12)
+    assert asked["status"]["suggestionCount"] == asked["spec"]["requests"] == 12
+    assert len(asked["status"]["suggestions"]) < 12
+    assert len(finished) == len(set(finished)) == len(await platform.trials("lengthy")) == 12
+    assert "kfx.kubeflow.org/lists-shortened" in asked["metadata"]["annotations"]
+    assert len(await told_of(platform, "Suggestion", "lengthy", "ListsShortened")) == 1
