@@ -16,6 +16,7 @@ from kfx.runtime.events import EVENTS
 from tests.cluster.job_kinds import RUN, WORKFLOW, install, operating, remove
 from tests.cluster.katib import NAMESPACE, Platform, manifest, words, working
 from tests.cluster.site import Ask, flat
+from tests.katib_objects import JOBS
 
 pytestmark = [pytest.mark.cluster, pytest.mark.real_time, pytest.mark.timeout(900)]
 
@@ -157,3 +158,22 @@ async def test_lists_that_grow_too_long_lose_their_oldest_and_keep_their_counts(
     assert len(finished) == len(set(finished)) == len(await platform.trials("lengthy")) == 12
     assert "kfx.kubeflow.org/lists-shortened" in asked["metadata"]["annotations"]
     assert len(await told_of(platform, "Suggestion", "lengthy", "ListsShortened")) == 1
+
+
+async def test_a_job_that_does_not_go_is_told_and_made_again_once_it_is_gone(platform: Platform) -> None:
+    await platform.client.create(
+        Experiment.resource, manifest("kept", most=1, parallel=1), namespace=NAMESPACE
+    )
+    (name,) = await platform.running_trials("kept", 1)
+    await platform.client.patch(JOBS, NAMESPACE, name, {"metadata": {"finalizers": ["example.org/x"]}})
+    await platform.client.delete(JOBS, NAMESPACE, name, propagation="Background")
+    (text,) = await platform.until(lambda: told_of(platform, "Trial", name, "JobTerminating"))
+    assert f"Job {name} is being deleted and does not go (finalizers: example.org/x" in text
+    await platform.client.patch(JOBS, NAMESPACE, name, {"metadata": {"finalizers": None}})
+    await platform.until(lambda: told_of(platform, "Trial", name, "JobVanished"))
+    await platform.finish(name, value="0.5")
+    found = await platform.ended(Trial, name)
+    assert [c["message"] for c in found["status"]["conditions"][:2]] == [
+        "Trial is created",
+        "Trial is running",
+    ]
