@@ -40,6 +40,7 @@ class JobLister:
         self._follow: Follow | None = None
         self._most = len(listers) + MOST_UNLISTED
         self._is_known = is_known
+        self._known: set[Resource] = set()  # asked for at each look at a trial
 
     def follow_others(self, follow: Follow) -> None:
         """Begin to follow other kinds by ``follow``, each as soon as a trial is of it."""
@@ -57,7 +58,9 @@ class JobLister:
 
     def is_known(self, resource: Resource) -> bool:
         """Whether the cache has been filled, or it is certain that it cannot be."""
-        return self._is_known(resource)
+        if resource not in self._known and self._is_known(resource):
+            self._known.add(resource)
+        return resource in self._known
 
     def get(self, resource: Resource, trial: Trial) -> Unstructured | None:
         """The object of the trial's name, whoever owns it."""
