@@ -91,7 +91,6 @@ async def test_filters_are_inclusive_and_combine(path: Path) -> None:
         )
         assert values(found) == ["1", "2", "3"]
         assert values(await store.get("t", metric="accuracy")) == ["other"]
-        assert values(await store.get("t", limit=2)) == ["0", "1"]
 
 
 async def test_an_unknown_trial_has_no_rows(path: Path) -> None:
