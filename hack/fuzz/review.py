@@ -147,6 +147,4 @@ TARGET = Target(
     inputs=st.tuples(reviews, st.sampled_from([0, 1])),
     act=_act,
     judge=lambda value, outcome: _judge(outcome),
-    seconds=0.15,  # 100,000 values, the most that are let in, where each becomes a value of a type
-    bytes=96 * 1024 * 1024,  # 99,000 further metrics, of which each gets a strategy; text beyond Latin-1
 )
