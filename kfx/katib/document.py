@@ -18,8 +18,8 @@ MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 100
 MAX_NODES = 20_000
 """Values of a JSON text, of which each takes half a microsecond to read."""
-MAX_YAML_NODES = 5_000
-"""Of a YAML text: 800 environment variables have as many. Each takes 4 µs, and a template is read twice."""
+MAX_YAML_NODES = 4_000
+"""Of a YAML text: 650 environment variables have as many. Each takes 4 µs, and a template is read twice."""
 _MAX_TAG_DIRECTIVES = 100  # libyaml compares each with all before it
 
 _BASE_LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

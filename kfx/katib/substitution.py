@@ -14,7 +14,7 @@ from kfx.katib.document import MAX_BYTES, DocumentError, parse_object
 
 PLACEHOLDER = re.compile(r"\$\{trialParameters\.([^{}]+)\}")
 _TAME = re.compile(r"[\w.+-]+", re.ASCII)
-_MOST_WORK = 10_000
+_MOST_WORK = 4_000
 """Values, placeholders and hundreds of characters that are read again to find the values that do no harm."""
 _SCALARS = (str, int, float, bool, type(None))
 

@@ -51,7 +51,7 @@ def test_an_empty_text_is_nothing() -> None:
         ("a: &x [1]\nb: *x", "aliases"),
         ("[" * 101, "100 levels"),
         ("a: " + "x" * (1024 * 1024), "longer than"),
-        ("[" + "1," * 5_001 + "]", "5000 values of YAML"),
+        ("[" + "1," * 4_001 + "]", "4000 values of YAML"),
         ("".join(f"%TAG !a{i}! b\n" for i in range(101)), "100 %TAG directives"),
         ('{"a":[' + "1," * 20_001 + "1]}", "20000 of JSON"),
         ('{"a":[' + "{}," * 300_000 + "1]}", "20000 of JSON"),
@@ -68,7 +68,7 @@ def test_what_could_hurt_is_refused(text: str, part: str) -> None:
 
 
 def test_as_many_values_as_anybody_has_are_read() -> None:
-    assert parse_value("env:\n" + "- {name: A, value: b}\n" * 800)["env"][799] == {"name": "A", "value": "b"}
+    assert parse_value("env:\n" + "- {name: A, value: b}\n" * 650)["env"][649] == {"name": "A", "value": "b"}
     assert parse_value('{"a":[' + '"x",' * 19_990 + '{"b":"[,{"}]}')["a"][-1] == {"b": "[,{"}
     assert parse_value('%TAG !a! b\n---\n"' + "%TAG" * 99 + '"') == "%TAG" * 99
 
