@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from kfx.katib.defaults import default_experiment
-from kfx.katib.experiment_document import ExperimentDecodeError, decode_experiment, is_being_deleted
+from kfx.katib.experiment_document import ExperimentDecodeError, decode_experiment
 from kfx.runtime.admission import AdmissionRequest, Allowed, Denied, Verdict
+from kfx.webhooks.experiment_reader import read_experiment
 
 
 class ExperimentDefaulter:
@@ -15,8 +16,8 @@ class ExperimentDefaulter:
 
     async def handle(self, request: AdmissionRequest) -> Verdict:
         """Refuses what is no Experiment, as nothing behind it could read it."""
-        document = request.document()
-        if is_being_deleted(document):
+        document = read_experiment(request)
+        if document is None:
             return Allowed()
         try:
             decode_experiment(document)

@@ -235,6 +235,32 @@ def test_a_kind_that_lends_rights_is_refused_though_a_flag_names_it() -> None:
     assert found == ['I spec.trialTemplate "RoleBinding.v1.rbac.authorization.k8s.io"']
 
 
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize(
+    ("api_version", "kind", "lends_rights"),
+    [
+        ("rbac.authorization.k8s.io/v1", "RoleBinding", True),
+        ("rbac.authorization.k8s.io/v1", "Role", True),
+        ("v1", "Secret", True),
+        ("v1", "PersistentVolume", True),
+        ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", True),
+        ("kubeflow.org/v1beta1", "Experiment", True),
+        ("apps/v1", "Deployment", False),
+        ("v1", "Pod", False),
+    ],
+)
+def test_a_kind_that_runs_no_job_is_refused_under_katibs_name_where_it_lends_rights(
+    api_version: str, kind: str, lends_rights: bool, strict: bool
+) -> None:
+    """R 3.4 D1; decision 4 only warns of other kinds under the name ``katib-controller``."""
+    template = "/spec/trialTemplate/trialSpec"
+    document = change(load("base.yaml"), {f"{template}/apiVersion": api_version, f"{template}/kind": kind})
+    document["spec"]["trialTemplate"] |= {"successCondition": "a", "failureCondition": "b"}
+    _, findings = judge(document, context({}, strict_kinds=strict))
+    assert bool(findings.errors) == (strict or lends_rights)
+    assert any("no trial may run kind" in str(each) for each in (*findings.errors, *findings.warnings))
+
+
 def test_what_a_trial_parameter_lacks_is_named_with_what_there_is() -> None:
     document = change(load("base.yaml"), {"/spec/trialTemplate/trialParameters/1/name": "moment"})
     _, findings = judge(document, context({}))
