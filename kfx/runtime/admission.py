@@ -17,6 +17,7 @@ from aiohttp import web
 
 from kfx.runtime.address import Address
 from kfx.runtime.certs import CertificateSource
+from kfx.runtime.http_answer import JsonAnswer
 from kfx.runtime.http_server import (
     MIB,
     BodyBroken,
@@ -195,7 +196,7 @@ class AdmissionServer:
             self._problem = await dial(self._http.bound, self._certificates.verifier())
             await asyncio.sleep(FIRST_DIALS if self._problem else DIAL_INTERVAL)
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse | JsonAnswer:
         route = self._routes.get(request.rel_url.raw_path)
         if route is None:
             return web.Response(status=404, text="404 page not found\n")
@@ -212,23 +213,25 @@ class AdmissionServer:
             route.metrics.requests(code).value += 1
             route.metrics.latency.observe(clock() - started)
 
-    async def _review(self, request: web.BaseRequest, route: _Route, started: float) -> web.Response:
+    async def _review(
+        self, request: web.BaseRequest, route: _Route, started: float
+    ) -> web.Response | JsonAnswer:
         if "Content-Encoding" in request.headers:
             return _closing(web.Response(status=415, text="send the body without Content-Encoding\n"))
         try:
             body = await read_body(request, limit=self._limits.body, budget=self._budget)
         except BodyTooLarge:
             limit = self._limits.body
-            return _closing(_json(encode_refusal(413, f"the body must be smaller than {limit} bytes")))
+            return _closing(_refusal(413, f"the body must be smaller than {limit} bytes"))
         except BodyBroken:
-            return _closing(_json(encode_refusal(400, "the body is broken")))
+            return _closing(_refusal(400, "the body is broken"))
         except Overloaded:
             return _closing(_overloaded())
         try:
             if not body:
-                return _json(encode_refusal(400, "request body is empty"))
+                return JsonAnswer(encode_refusal(400, "request body is empty"))
             if request.headers.get("Content-Type") != "application/json":
-                return _json(encode_refusal(400, "the Content-Type must be exactly application/json"))
+                return JsonAnswer(encode_refusal(400, "the Content-Type must be exactly application/json"))
             timeout = timeout_of(request.rel_url.raw_query_string, self._limits.default_timeout)
             allowance = timeout - min(self._limits.margin, timeout / 2)
             return await self._decide(body, route, _Clock(started, timeout, allowance))
@@ -237,18 +240,18 @@ class AdmissionServer:
         finally:
             self._budget.give_back(address_of(request), len(body))
 
-    async def _decide(self, body: bytes, route: _Route, clock: _Clock) -> web.Response:
+    async def _decide(self, body: bytes, route: _Route, clock: _Clock) -> JsonAnswer:
         try:
             if len(body) >= LARGE_BODY:
                 review = await asyncio.to_thread(decode_review, body)
             else:
                 review = decode_review(body)
         except InvalidRequest as refused:
-            return _json(encode_refusal(400, str(refused)))
+            return JsonAnswer(encode_refusal(400, str(refused)))
         request = review.request
         # each request runs in a context of its own: nothing to take back
         bind_contextvars(webhook=route.handler.path, namespace=request.namespace, name=request.name)
-        return _json(await self._judge(review, route, clock))
+        return JsonAnswer(await self._judge(review, route, clock))
 
     async def _judge(self, review: Review, route: _Route, clock: _Clock) -> bytes:
         try:
@@ -342,15 +345,12 @@ def parse_timeout(text: str, default: float) -> float:
     return min(seconds, LONGEST_TIMEOUT) or default
 
 
-_JSON = {"Content-Type": "application/json"}
-
-
-def _json(body: bytes) -> web.Response:
-    return web.Response(body=body, headers=_JSON)
-
-
 def _overloaded() -> web.Response:
     return web.Response(status=429, headers={"Retry-After": "1"}, text="too many admission requests\n")
+
+
+def _refusal(code: int, message: str) -> web.Response:
+    return JsonAnswer(encode_refusal(code, message)).as_response()
 
 
 def _closing(response: web.Response) -> web.Response:

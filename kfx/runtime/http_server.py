@@ -19,9 +19,10 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestPayloadError
 
 from kfx.runtime.address import Address, bind
+from kfx.runtime.http_answer import SERVER, JsonAnswer, is_plain
 from kfx.runtime.log import get_logger
 
-Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse | JsonAnswer]]
 """Answers one request; an exception becomes a bare 500 and one log line."""
 
 MIB = 1024 * 1024
@@ -127,16 +128,36 @@ class Connection(web.RequestHandler):
         self._link = None
         self._server.forget(self)
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        # aiohttp calls this for each piece that is read, and would parse nothing once more
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        # else aiohttp would name the versions of Python and of itself
-        resp.headers.setdefault("Server", "kfx")
         try:
+            if isinstance(resp, JsonAnswer):
+                if is_plain(request) and not self._upgraded:
+                    return resp, await self._is_lost_with(resp.encode())
+                resp = resp.as_response()
+            resp.headers.setdefault("Server", SERVER)
             return await super().finish_response(request, resp, start_time)
         finally:
             self.in_request = False
             self.deadline = NEVER
+
+    async def _is_lost_with(self, answer: bytes) -> bool:
+        """Write all of it; whether the client has left instead."""
+        if self._link is None or self._link.is_closing():
+            return True
+        self._link.write(answer)
+        if self.writing_paused:
+            try:
+                await self._drain_helper()
+            except ConnectionError:
+                return True
+        return False
 
     def handle_error(
         self,
@@ -191,10 +212,13 @@ async def read_body(request: web.BaseRequest, *, limit: int, budget: BodyBudget)
     connection.request_begun()
     if (request.content_length or 0) >= limit:
         raise BodyTooLarge
+    content = request.content
+    if content.is_eof() and content.exception() is None:
+        return _take_whole(connection, content.read_nowait(), limit, budget)
     body = bytearray()
     try:
-        while not request.content.at_eof():
-            chunk = await request.content.readany()
+        while not content.at_eof():
+            chunk = await content.readany()
             if len(body) + len(chunk) >= limit:
                 raise BodyTooLarge
             budget.take(connection.address, len(chunk))
@@ -206,6 +230,14 @@ async def read_body(request: web.BaseRequest, *, limit: int, budget: BodyBudget)
         raise
     connection.request_read()
     return bytes(body)
+
+
+def _take_whole(connection: Connection, body: bytes, limit: int, budget: BodyBudget) -> bytes:
+    if len(body) >= limit:
+        raise BodyTooLarge
+    budget.take(connection.address, len(body))
+    connection.request_read()
+    return body
 
 
 class HttpServer:
@@ -251,7 +283,9 @@ class HttpServer:
         listener = await bind(self._address, flag=self._flag)
         self._bound = listener.getsockname()[:2]
         log.info("listening", flag=self._flag, port=self._bound[1], tls=self._tls is not None)
-        requests = web.Server(self._handle)
+        requests = web.Server(
+            cast("Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]", self._handle)
+        )
         try:
             async with asyncio.TaskGroup() as group:
                 accepting = group.create_task(self._accept(listener, requests))
