@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
 from kfx.katib.command import CommandError, wrap_command
@@ -20,6 +22,7 @@ from kfx.katib.sidecar import (
     STD_OUT_FILE,
     WRAPPED_KINDS,
     InjectionError,
+    MetricsPlace,
     collector_args,
     collector_kind,
     compose_own_sidecar,
@@ -60,76 +63,104 @@ class _Additions:
     volumes: list[dict[str, Any]] = field(default_factory=list)
 
 
-def is_primary(pod: Mapping[str, Any], trial: Trial) -> bool:
-    """Whether the pod, by its own labels, is one whose metrics count."""
-    return (trial.spec.primary_pod_labels or {}).items() <= _labels(pod).items()
+class TrialPod(msgspec.Struct, frozen=True, gc=False):
+    """A pod beside its Trial, and what injection asks of the two again and again; made by :meth:`of`.
 
+    ``index``: the primary container's place among ``containers``. ``is_primary``: whether the pod, by its own
+    labels, is one whose metrics count. ``was_here``: whether an earlier call has been answered for it.
+    """
 
-def needs_collector(pod: Mapping[str, Any], trial: Trial) -> bool:
-    """Whether a container must be added: to a primary pod that does not push and was not here before."""
-    return is_primary(pod, trial) and collector_kind(trial) != "Push" and not _was_here(pod, trial)
+    document: Mapping[str, Any]
+    trial: Trial
+    labels: Mapping[str, str]
+    containers: Sequence[Mapping[str, Any]]
+    index: int | None
+    kind: str
+    is_primary: bool
+    was_here: bool
 
+    @classmethod
+    def of(cls, pod: Mapping[str, Any], trial: Trial) -> "TrialPod":
+        """``pod`` must have a pod's types (:func:`kfx.katib.pod_shape.check_pod`)."""
+        labels = (pod.get("metadata") or {}).get("labels") or {}
+        containers = (pod.get("spec") or {}).get("containers") or ()
+        names = [container.get("name") for container in containers]
+        name = trial.spec.primary_container_name
+        index = names.index(name) if name in names else None
+        # such a pod has its trial's name twice
+        was_here = labels.get(LABEL_TRIAL) == trial.metadata.name and (
+            index is None or _names_trial(containers[index])
+        )
+        is_primary = (trial.spec.primary_pod_labels or {}).items() <= labels.items()
+        return cls(pod, trial, labels, containers, index, collector_kind(trial), is_primary, was_here)
 
-def find_commandless(pod: Mapping[str, Any], trial: Trial) -> Mapping[str, Any] | None:
-    """The primary container whose image must say what it runs; ``None`` where that need not be known."""
-    index = _primary_index(pod, trial)
-    if index is None or collector_kind(trial) not in WRAPPED_KINDS or not needs_collector(pod, trial):
-        return None
-    primary = _containers(pod)[index]
-    return None if primary.get("command") else primary
+    @property
+    def needs_collector(self) -> bool:
+        """Whether a container must be added: to a primary pod that does not push and was not here before."""
+        return self.is_primary and self.kind != "Push" and not self.was_here
 
-
-def _was_here(pod: Mapping[str, Any], trial: Trial) -> bool:
-    """Whether an earlier call has been answered for this pod, which then has its trial's name twice."""
-    if _labels(pod).get(LABEL_TRIAL) != trial.metadata.name:
-        return False
-    index = _primary_index(pod, trial)
-    return index is None or _names_trial(_containers(pod)[index])
+    @property
+    def commandless(self) -> Mapping[str, Any] | None:
+        """The primary container whose image must say what it runs; ``None`` where that need not be known."""
+        if self.index is None or self.kind not in WRAPPED_KINDS or not self.needs_collector:
+            return None
+        primary = self.containers[self.index]
+        return None if primary.get("command") else primary
 
 
 def inject(
-    pod: Mapping[str, Any],
-    trial: Trial,
+    pod: TrialPod,
     *,
     suggestion: Suggestion | None,
     config: RuntimeConfig,
     settings: InjectionSettings,
     image: Sequence[str] = (),
 ) -> Operations:
-    """The operations that make ``pod`` a pod of ``trial``. Raises :class:`InjectionError`.
+    """The operations that make a pod one of its Trial. Raises :class:`InjectionError`.
 
-    ``suggestion`` is that of the trial's Experiment; it is only looked at where :func:`needs_collector`.
-    ``image``: what the image of the container that :func:`find_commandless` found puts before its arguments.
+    ``suggestion`` is that of the trial's Experiment; it is only looked at where the pod ``needs_collector``.
+    ``image``: what the image of the ``commandless`` container puts before its arguments.
     """
-    index = _primary_index(pod, trial)
-    found = _label_operations(pod, trial)
-    if index is not None:
-        found += _env_operations(_containers(pod)[index], index)
-    elif is_primary(pod, trial) and not _was_here(pod, trial):
-        names = ", ".join(str(container.get("name")) for container in _containers(pod)) or "none"
-        raise InjectionError(
-            f"unable to find primary container {trial.spec.primary_container_name} of Trial "
-            f"{trial.metadata.name} in pod containers: {names}; correct primaryContainerName or "
-            "primaryPodLabels in the Experiment's trialTemplate"
-        )
-    if index is not None and needs_collector(pod, trial):
+    trial, index = pod.trial, pod.index
+    found = _label_operations(pod.labels, trial)
+    if index is None:
+        if pod.is_primary and not pod.was_here:
+            raise InjectionError(_without_primary(pod))
+        return found
+    primary = pod.containers[index]
+    found += _env_operations(primary, index)
+    if pod.needs_collector:
         if suggestion is None:
             raise InjectionError(
                 f"Suggestion {trial.metadata.label(LABEL_EXPERIMENT)!r} of Trial "
                 f"{trial.metadata.name} is not there; restore the label {LABEL_EXPERIMENT}, or the Experiment"
             )
-        sidecar = _sidecar(pod, _containers(pod)[index], trial, suggestion, config, settings)
-        found += _collector_operations(pod, trial, index, suggestion, sidecar)
-        found += _wrap_operations(_containers(pod)[index], index, trial, image)
+        sidecar = _sidecar(pod, primary, suggestion, config, settings)
+        place = metrics_place(trial)
+        found += _collector_operations(pod, index, suggestion, sidecar, place)
+        found += _wrap_operations(pod, index, place, image)
     return found
 
 
+def _without_primary(pod: TrialPod) -> str:
+    names = ", ".join(str(container.get("name")) for container in pod.containers) or "none"
+    return (
+        f"unable to find primary container {pod.trial.spec.primary_container_name} of Trial "
+        f"{pod.trial.metadata.name} in pod containers: {names}; correct primaryContainerName or "
+        "primaryPodLabels in the Experiment's trialTemplate"
+    )
+
+
 def _collector_operations(
-    pod: Mapping[str, Any], trial: Trial, index: int, suggestion: Suggestion, sidecar: dict[str, Any]
+    pod: TrialPod,
+    index: int,
+    suggestion: Suggestion,
+    sidecar: dict[str, Any],
+    place: MetricsPlace | None,
 ) -> Operations:
-    primary, place = _containers(pod)[index], metrics_place(trial)
+    spec = pod.document["spec"]
     added = _Additions()
-    _add_suggestion_volume(added, trial, suggestion)
+    _add_suggestion_volume(added, pod.trial, suggestion)
     if place is not None:
         mount = {"name": METRICS_VOLUME, "mountPath": place.directory}
         added.mounts.append(mount)
@@ -138,25 +169,25 @@ def _collector_operations(
     # Only as an init container has a container a restart policy: kubelets then let it stay beside the others.
     home = "initContainers" if "restartPolicy" in sidecar else "containers"
     return [
-        *_append("/spec", pod["spec"], home, [sidecar]),
+        *_append("/spec", spec, home, [sidecar]),
         {"op": "add", "path": "/spec/shareProcessNamespace", "value": True},
-        *_append(f"/spec/containers/{index}", primary, "volumeMounts", added.mounts),
-        *_append("/spec", pod["spec"], "volumes", added.volumes),
+        *_append(f"/spec/containers/{index}", pod.containers[index], "volumeMounts", added.mounts),
+        *_append("/spec", spec, "volumes", added.volumes),
     ]
 
 
 def _sidecar(
-    pod: Mapping[str, Any],
+    pod: TrialPod,
     primary: Mapping[str, Any],
-    trial: Trial,
     suggestion: Suggestion,
     config: RuntimeConfig,
     settings: InjectionSettings,
 ) -> dict[str, Any]:
-    if collector_kind(trial) == "Custom":
+    trial = pod.trial
+    if pod.kind == "Custom":
         return dict(custom_container(trial))
     try:
-        entry = config.metrics_collector(collector_kind(trial))
+        entry = config.metrics_collector(pod.kind)
     except KatibConfigError as error:
         raise InjectionError(str(error)) from error
     args = collector_args(
@@ -166,8 +197,9 @@ def _sidecar(
         early_stopping_address=_stopping_address(suggestion, settings),
     )
     if entry.image == settings.collector_image:
-        return compose_own_sidecar(trial, entry, args, primary, pod["spec"], native=settings.native_sidecar)
-    copied = _containers(pod)[0].get("securityContext") if settings.inject_security_context else None
+        spec = pod.document["spec"]
+        return compose_own_sidecar(trial, entry, args, primary, spec, native=settings.native_sidecar)
+    copied = pod.containers[0].get("securityContext") if settings.inject_security_context else None
     return compose_sidecar(trial, entry, args, copied)
 
 
@@ -190,10 +222,10 @@ def _add_suggestion_volume(added: _Additions, trial: Trial, suggestion: Suggesti
 
 
 def _wrap_operations(
-    primary: Mapping[str, Any], index: int, trial: Trial, image: Sequence[str]
+    pod: TrialPod, index: int, place: MetricsPlace | None, image: Sequence[str]
 ) -> Operations:
-    kind, place = collector_kind(trial), metrics_place(trial)
-    if kind not in WRAPPED_KINDS or place is None:
+    trial, primary = pod.trial, pod.containers[index]
+    if pod.kind not in WRAPPED_KINDS or place is None:
         return []
     try:
         wrapped = wrap_command(
@@ -201,7 +233,7 @@ def _wrap_operations(
             primary.get("args") or (),
             image=image,
             directory=place.directory,
-            output=STD_OUT_FILE if kind == "StdOut" else "",
+            output=STD_OUT_FILE if pod.kind == "StdOut" else "",
             stoppable=bool(trial.spec.early_stopping_rules),
         )
     except CommandError as error:
@@ -216,8 +248,7 @@ def _wrap_operations(
     ]
 
 
-def _label_operations(pod: Mapping[str, Any], trial: Trial) -> Operations:
-    present = _labels(pod)
+def _label_operations(present: Mapping[str, str], trial: Trial) -> Operations:
     wanted = {**(trial.metadata.labels or {}), LABEL_TRIAL: trial.metadata.name}
     missing = {key: value for key, value in wanted.items() if present.get(key) != value}
     if not present:
@@ -252,21 +283,6 @@ def _append(path: str, parent: Mapping[str, Any], key: str, items: Sequence[Any]
     if not parent.get(key):
         return [{"op": "add", "path": f"{path}/{key}", "value": list(items)}]
     return [{"op": "add", "path": f"{path}/{key}/-", "value": item} for item in items]
-
-
-def _primary_index(pod: Mapping[str, Any], trial: Trial) -> int | None:
-    names = [container.get("name") for container in _containers(pod)]
-    name = trial.spec.primary_container_name
-    return names.index(name) if name in names else None
-
-
-def _containers(pod: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    found: Sequence[Mapping[str, Any]] = (pod.get("spec") or {}).get("containers") or ()
-    return found
-
-
-def _labels(pod: Mapping[str, Any]) -> Mapping[str, str]:
-    return (pod.get("metadata") or {}).get("labels") or {}
 
 
 def _escape(key: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any, Protocol, TypeVar
 
 from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
-from kfx.katib.injection import Operations, find_commandless, inject, needs_collector
+from kfx.katib.injection import Operations, TrialPod, inject
 from kfx.katib.katib_config import EMPTY_CONFIG, KatibConfigError
 from kfx.katib.names import LABEL_EXPERIMENT
 from kfx.katib.pod_shape import PodShapeError, check_pod
@@ -83,40 +83,37 @@ class PodInjector:
             return Denied(message, code=500)
         if not trial:
             return Allowed()
-        verdict = await self._judge(pod, trial)
+        verdict = await self._judge(TrialPod.of(pod, trial))
         if isinstance(verdict, Denied) and self._recorder is not None and not request.dry_run:
             self._recorder.note(trial, Note("Warning", REFUSED, f"a pod was refused: {verdict.message}"))
         return verdict
 
-    async def _judge(self, pod: Mapping[str, Any], trial: Trial) -> Verdict:
+    async def _judge(self, pod: TrialPod) -> Verdict:
         try:
-            return Allowed(await self._inject(pod, trial) or None)
+            return Allowed(await self._inject(pod) or None)
         except (InjectionError, KatibConfigError) as error:
             return Denied(str(error))
         except RegistryError as error:
             return Denied(str(error), code=500 if isinstance(error, RegistryUnavailable) else 400)
         except (ApiError, TransportError, Undecodable) as error:
-            return Denied(f"cannot read what the pod of {trial} needs: {error}; try again", code=500)
+            return Denied(f"cannot read what the pod of {pod.trial} needs: {error}; try again", code=500)
 
-    async def _inject(self, pod: Mapping[str, Any], trial: Trial) -> Operations:
+    async def _inject(self, pod: TrialPod) -> Operations:
         settings = await self._settings.read()
-        if not needs_collector(pod, trial):
-            return inject(pod, trial, suggestion=None, config=EMPTY_CONFIG, settings=settings)
+        if not pod.needs_collector:
+            return inject(pod, suggestion=None, config=EMPTY_CONFIG, settings=settings)
         return inject(
             pod,
-            trial,
-            suggestion=await self._read_suggestion(trial),
+            suggestion=await self._read_suggestion(pod.trial),
             config=self._config.read(),
             settings=settings,
-            image=await self._image_words(pod, trial),
+            image=await self._image_words(pod.commandless, pod) if pod.commandless is not None else (),
         )
 
-    async def _image_words(self, pod: Mapping[str, Any], trial: Trial) -> Sequence[str]:
-        container = find_commandless(pod, trial)
-        if container is None:
-            return ()
+    async def _image_words(self, container: Mapping[str, Any], pod: TrialPod) -> Sequence[str]:
+        trial = pod.trial
         try:
-            return await self._images.find(container, pod["spec"], trial.metadata.namespace)
+            return await self._images.find(container, pod.document["spec"], trial.metadata.namespace)
         except RegistryError as error:
             raise type(error)(
                 f"container {container.get('name')} of Trial {trial.metadata.name} has no command, and its "
