@@ -10,8 +10,11 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 _SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "zsh"})
+_SAFE = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
+"""What :func:`shlex.quote` leaves as it is."""
 _EXPANSION = re.compile(r"\$(?:[A-Za-z_]\w*|\{[A-Za-z_]\w*\})", re.ASCII)
 _QUOTED = re.compile(r"(?:[-\w./]+=)?(?:\"(?:[^\"\\]|\\.)*\"|'[^']*')", re.ASCII | re.DOTALL)
 _COMPOUND = re.compile(r"[;&|\n(){}#]|\\$")
@@ -51,8 +54,7 @@ def wrap_command(
         shell, body = _group([*command, *args], fixed=0)
     else:
         shell, body = _group([*map(_keep_dollars, image), *args], fixed=len(image))
-    place = posixpath.normpath(directory)
-    marker, seen_inside = posixpath.normpath(f"{place}/$$$$.pid"), posixpath.normpath(f"{place}/$$.pid")
+    marker, seen_inside = _marker_files(directory)
     parts = [body]
     if output:
         parts.append(f"1>{output} 2>&1")
@@ -64,6 +66,13 @@ def wrap_command(
         )
     parts.append(f"&& echo completed > {marker}")
     return WrappedCommand(shell, " ".join(parts))
+
+
+@lru_cache(maxsize=4)
+def _marker_files(directory: str) -> tuple[str, str]:
+    """As the pod's field has it, and as the shell started from there."""
+    place = posixpath.normpath(directory)
+    return posixpath.normpath(f"{place}/$$$$.pid"), posixpath.normpath(f"{place}/$$.pid")
 
 
 def _keep_dollars(word: str) -> str:
@@ -100,6 +109,8 @@ def quote_word(word: str) -> str:
 
     ``$NAME`` stays open to expansion, as it is in Katib.
     """
+    if _SAFE.fullmatch(word):
+        return word
     plain = _EXPANSION.sub("", word) if "$" in word else word
     if word and (shlex.quote(plain or "x") == (plain or "x") or _QUOTED.fullmatch(word)):
         return word

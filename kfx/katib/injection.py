@@ -6,6 +6,7 @@ remove, so a field that kfx does not know survives; a pod that has everything al
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -253,10 +254,7 @@ def _label_operations(present: Mapping[str, str], trial: Trial) -> Operations:
     missing = {key: value for key, value in wanted.items() if present.get(key) != value}
     if not present:
         return [{"op": "add", "path": "/metadata/labels", "value": missing}]
-    return [
-        {"op": "add", "path": f"/metadata/labels/{_escape(key)}", "value": value}
-        for key, value in missing.items()
-    ]
+    return [{"op": "add", "path": _label_path(key), "value": value} for key, value in missing.items()]
 
 
 def _env_operations(primary: Mapping[str, Any], index: int) -> Operations:
@@ -285,5 +283,6 @@ def _append(path: str, parent: Mapping[str, Any], key: str, items: Sequence[Any]
     return [{"op": "add", "path": f"{path}/{key}/-", "value": item} for item in items]
 
 
-def _escape(key: str) -> str:
-    return key.replace("~", "~0").replace("/", "~1")
+@lru_cache(maxsize=256)
+def _label_path(key: str) -> str:
+    return f"/metadata/labels/{key.replace('~', '~0').replace('/', '~1')}"

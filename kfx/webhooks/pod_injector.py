@@ -74,8 +74,12 @@ class PodInjector:
         pod = request.document()
         try:
             check_pod(pod)
-            owner = await self._owners.find_trial(pod, request.namespace)
-            trial = owner and await self._read_trial(owner, request.namespace)
+            owner = self._owners.find_cached(pod, request.namespace)
+            owner = owner or await self._owners.find_trial(pod, request.namespace)
+            trial = owner and (
+                self._cached_trial(owner, request.namespace)
+                or await self._read_trial(owner, request.namespace)
+            )
         except PodShapeError as error:
             raise InvalidRequest(f"request.object is no pod: {error}") from None
         except (ApiError, TransportError, Undecodable) as error:
@@ -99,12 +103,12 @@ class PodInjector:
             return Denied(f"cannot read what the pod of {pod.trial} needs: {error}; try again", code=500)
 
     async def _inject(self, pod: TrialPod) -> Operations:
-        settings = await self._settings.read()
+        settings = self._settings.known or await self._settings.read()
         if not pod.needs_collector:
             return inject(pod, suggestion=None, config=EMPTY_CONFIG, settings=settings)
         return inject(
             pod,
-            suggestion=await self._read_suggestion(pod.trial),
+            suggestion=self._cached_suggestion(pod.trial) or await self._read_suggestion(pod.trial),
             config=self._config.read(),
             settings=settings,
             image=await self._image_words(pod.commandless, pod) if pod.commandless is not None else (),
@@ -121,22 +125,26 @@ class PodInjector:
                 "in the Experiment's trialTemplate"
             ) from None
 
+    def _cached_trial(self, owner: Reference, namespace: str) -> Trial | None:
+        cached = self._trials.get(Request(namespace, owner.get("name") or ""))
+        return cached if cached is not None and cached.metadata.uid == owner.get("uid") else None
+
     async def _read_trial(self, owner: Reference, namespace: str) -> Trial | None:
         """The Trial that is meant, ``None`` where only a namesake of it is left."""
         name, uid = str(owner.get("name") or ""), owner.get("uid")
         if not name:
             return None
-        cached = self._trials.get(Request(namespace, name))
-        if cached is not None and cached.metadata.uid == uid:
-            return cached
         live = await self._client.get(Trial, namespace, name)
         return live if live.metadata.uid == uid else None
 
+    def _cached_suggestion(self, trial: Trial) -> Suggestion | None:
+        name = trial.metadata.label(LABEL_EXPERIMENT)
+        return self._suggestions.get(Request(trial.metadata.namespace, name))
+
     async def _read_suggestion(self, trial: Trial) -> Suggestion | None:
         name = trial.metadata.label(LABEL_EXPERIMENT)
-        cached = self._suggestions.get(Request(trial.metadata.namespace, name))
-        if cached is not None or not name:
-            return cached
+        if not name:
+            return None
         try:
             return await self._client.get(Suggestion, trial.metadata.namespace, name)
         except NotFound:
