@@ -29,8 +29,8 @@ from kfx.runtime.http_server import (
     address_of,
     read_body,
 )
-from kfx.runtime.log import bind_contextvars, get_logger
-from kfx.runtime.metrics import RuntimeMetrics, WebhookMetrics
+from kfx.runtime.log import get_logger, log_about
+from kfx.runtime.metrics import RuntimeMetrics, Tally, WebhookMetrics
 from kfx.runtime.review import (
     AdmissionRequest,
     InvalidRequest,
@@ -41,6 +41,7 @@ from kfx.runtime.review import (
 )
 from kfx.runtime.time_limits import TimeLimits
 from kfx.runtime.tls import dial
+from kfx.runtime.turns import Turns
 
 __all__ = [
     "AdmissionHandler",
@@ -117,9 +118,18 @@ class _Route:
     handler: AdmissionHandler
     metrics: WebhookMetrics
     in_flight: int = 0
+    path: str = ""
+    answered: dict[int, Tally] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.path = self.handler.path
         self.metrics.in_flight.set_function(lambda: self.in_flight)
+
+    def count(self, code: int) -> None:
+        tally = self.answered.get(code)
+        if tally is None:
+            tally = self.answered[code] = self.metrics.requests(code)
+        tally.value += 1
 
 
 @dataclass(slots=True)
@@ -149,8 +159,7 @@ class AdmissionServer:
         self._certificates = certificates
         self._limits = limits or AdmissionLimits()
         self._budget = BodyBudget()
-        self._turns = asyncio.Semaphore(self._limits.concurrency)
-        self._queued = 0
+        self._turns = Turns(self._limits.concurrency)
         self._time_limits = TimeLimits()
         self._problem: str | None = "not serving yet"
         metrics.register_counter(REFUSED, "Connections dropped, by reason.", ("reason",))
@@ -210,7 +219,7 @@ class AdmissionServer:
             return response
         finally:
             route.in_flight -= 1
-            route.metrics.requests(code).value += 1
+            route.count(code)
             route.metrics.latency.observe(clock() - started)
 
     async def _review(
@@ -250,13 +259,19 @@ class AdmissionServer:
             return JsonAnswer(encode_refusal(400, str(refused)))
         request = review.request
         # each request runs in a context of its own: nothing to take back
-        bind_contextvars(webhook=route.handler.path, namespace=request.namespace, name=request.name)
+        log_about({"webhook": route.path, "namespace": request.namespace, "name": request.name})
         return JsonAnswer(await self._judge(review, route, clock))
 
     async def _judge(self, review: Review, route: _Route, clock: _Clock) -> bytes:
         try:
             with self._time_limits.until(clock.started + clock.allowance) as deadline:
-                return encode_verdict(review, await self._take_turn(review, route))
+                if not self._turns.take():
+                    await self._wait_for_turn()
+                try:
+                    verdict = await route.handler.handle(review.request)
+                finally:
+                    self._turns.give_back()
+                return encode_verdict(review, verdict)
         except InvalidRequest as refused:
             return encode_verdict(review, Denied(str(refused)))
         except Overloaded:
@@ -272,28 +287,15 @@ class AdmissionServer:
                 text = f"panic: {type(failed).__name__} [recovered]; the server's log says more"
             return encode_verdict(review, Denied(text, code=500))
 
-    async def _take_turn(self, review: Review, route: _Route) -> Verdict:
-        if self._turns.locked():
-            await self._wait_for_turn()
-        else:
-            await self._turns.acquire()
-        try:
-            return await route.handler.handle(review.request)
-        finally:
-            self._turns.release()
-
     async def _wait_for_turn(self) -> None:
         """Raises Overloaded where the wait would be too long."""
-        if self._queued >= self._limits.queued:
+        if self._turns.waiting >= self._limits.queued:
             raise Overloaded
-        self._queued += 1
         try:
             async with asyncio.timeout(self._limits.patience):
-                await self._turns.acquire()
+                await self._turns.wait()
         except TimeoutError:
             raise Overloaded from None
-        finally:
-            self._queued -= 1
 
 
 def encode_verdict(review: Review, verdict: Verdict) -> bytes:

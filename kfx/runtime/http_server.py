@@ -118,7 +118,7 @@ class Connection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         # aiohttp calls this with nothing, too, to go on with what it has
-        if data:
+        if data and not self.in_request:
             self.request_begun()
         super().data_received(data)
 
