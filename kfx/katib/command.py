@@ -9,8 +9,8 @@ import posixpath
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 _SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "zsh"})
 _SAFE = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
@@ -25,8 +25,7 @@ class CommandError(Exception):
     """The container has no command that could be wrapped; the message says what to write."""
 
 
-@dataclass(frozen=True, slots=True)
-class WrappedCommand:
+class WrappedCommand(NamedTuple):
     """The container's new ``command``, and its one argument."""
 
     command: tuple[str, ...]
@@ -89,6 +88,8 @@ def _group(words: Sequence[str], *, fixed: int) -> tuple[tuple[str, ...], str]:
     if split is None:
         if len(words) == 1 and _is_shell(words[0]):
             raise CommandError(f"{words[0]} alone has nothing to run; add -c and a script, or a file")
+        if all(map(_SAFE.fullmatch, words)):
+            return ("sh", "-c"), " ".join(words)
         return ("sh", "-c"), " ".join(
             shlex.quote(word) if at < fixed else quote_word(word) if at else word
             for at, word in enumerate(words)

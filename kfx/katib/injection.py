@@ -7,10 +7,12 @@ remove, so a field that kfx does not know survives; a pod that has everything al
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from operator import methodcaller
 from typing import Any
 
 import msgspec
 
+from kfx.apis.common import AlgorithmSetting
 from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
 from kfx.katib.command import CommandError, wrap_command
@@ -36,6 +38,8 @@ SUGGESTION_VOLUME = "suggestion-volume"
 SUGGESTION_DIR = "suggestion_trial_dir"
 TRIAL_NAME_ENV = "KATIB_TRIAL_NAME"
 _TRIAL_NAME_PATH = f"metadata.labels['{LABEL_TRIAL}']"
+_TRIAL_NAME_VARIABLE = {"name": TRIAL_NAME_ENV, "valueFrom": {"fieldRef": {"fieldPath": _TRIAL_NAME_PATH}}}
+_NAME = methodcaller("get", "name")
 
 Operations = list[dict[str, Any]]
 
@@ -56,12 +60,14 @@ class InjectionSettings:
     native_sidecar: bool = False
 
 
-@dataclass(slots=True)
-class _Additions:
-    """What is appended to the primary container and the pod."""
+class _Mounts:
+    """What is appended to the primary container's mounts and to the pod's volumes."""
 
-    mounts: list[dict[str, Any]] = field(default_factory=list)
-    volumes: list[dict[str, Any]] = field(default_factory=list)
+    __slots__ = ("of_primary", "volumes")
+
+    def __init__(self) -> None:
+        self.of_primary: list[dict[str, Any]] = []
+        self.volumes: list[dict[str, Any]] = []
 
 
 class TrialPod(msgspec.Struct, frozen=True, gc=False):
@@ -85,7 +91,7 @@ class TrialPod(msgspec.Struct, frozen=True, gc=False):
         """``pod`` must have a pod's types (:func:`kfx.katib.pod_shape.check_pod`)."""
         labels = (pod.get("metadata") or {}).get("labels") or {}
         containers = (pod.get("spec") or {}).get("containers") or ()
-        names = [container.get("name") for container in containers]
+        names = [*map(_NAME, containers)]
         name = trial.spec.primary_container_name
         index = names.index(name) if name in names else None
         # such a pod has its trial's name twice
@@ -123,13 +129,16 @@ def inject(
     ``image``: what the image of the ``commandless`` container puts before its arguments.
     """
     trial, index = pod.trial, pod.index
-    found = _label_operations(pod.labels, trial)
+    found: Operations = []
+    _add_labels(found, pod.labels, trial)
     if index is None:
         if pod.is_primary and not pod.was_here:
             raise InjectionError(_without_primary(pod))
         return found
     primary = pod.containers[index]
-    found += _env_operations(primary, index)
+    path = f"/spec/containers/{index}"
+    if not _names_trial(primary):
+        _append(found, path, primary, "env", [_TRIAL_NAME_VARIABLE])
     if pod.needs_collector:
         if suggestion is None:
             raise InjectionError(
@@ -138,8 +147,11 @@ def inject(
             )
         sidecar = _sidecar(pod, primary, suggestion, config, settings)
         place = metrics_place(trial)
-        found += _collector_operations(pod, index, suggestion, sidecar, place)
-        found += _wrap_operations(pod, index, place, image)
+        mounts = _add_collector(found, pod, suggestion, sidecar, place)
+        _append(found, path, primary, "volumeMounts", mounts.of_primary)
+        _append(found, "/spec", pod.document["spec"], "volumes", mounts.volumes)
+        if place is not None and pod.kind in WRAPPED_KINDS:
+            _add_wrapped(found, path, pod, primary, place, image)
     return found
 
 
@@ -152,29 +164,27 @@ def _without_primary(pod: TrialPod) -> str:
     )
 
 
-def _collector_operations(
+def _add_collector(
+    found: Operations,
     pod: TrialPod,
-    index: int,
     suggestion: Suggestion,
     sidecar: dict[str, Any],
     place: MetricsPlace | None,
-) -> Operations:
-    spec = pod.document["spec"]
-    added = _Additions()
-    _add_suggestion_volume(added, pod.trial, suggestion)
+) -> _Mounts:
+    mounts = _Mounts()
+    algorithm = suggestion.spec.algorithm
+    if algorithm is not None and algorithm.algorithm_settings:
+        _add_suggestion_volume(mounts, pod.trial, suggestion, algorithm.algorithm_settings)
     if place is not None:
         mount = {"name": METRICS_VOLUME, "mountPath": place.directory}
-        added.mounts.append(mount)
-        added.volumes.append({"name": METRICS_VOLUME, "emptyDir": {}})
+        mounts.of_primary.append(mount)
+        mounts.volumes.append({"name": METRICS_VOLUME, "emptyDir": {}})
         sidecar["volumeMounts"] = [*(sidecar.get("volumeMounts") or ()), mount]
     # Only as an init container has a container a restart policy: kubelets then let it stay beside the others.
     home = "initContainers" if "restartPolicy" in sidecar else "containers"
-    return [
-        *_append("/spec", spec, home, [sidecar]),
-        {"op": "add", "path": "/spec/shareProcessNamespace", "value": True},
-        *_append(f"/spec/containers/{index}", pod.containers[index], "volumeMounts", added.mounts),
-        *_append("/spec", spec, "volumes", added.volumes),
-    ]
+    _append(found, "/spec", pod.document["spec"], home, [sidecar])
+    found.append({"op": "add", "path": "/spec/shareProcessNamespace", "value": True})
+    return mounts
 
 
 def _sidecar(
@@ -210,24 +220,28 @@ def _stopping_address(suggestion: Suggestion, settings: InjectionSettings) -> st
     return f"{service_name(suggestion)}.{suggestion.metadata.namespace}:6788"
 
 
-def _add_suggestion_volume(added: _Additions, trial: Trial, suggestion: Suggestion) -> None:
+def _add_suggestion_volume(
+    mounts: _Mounts, trial: Trial, suggestion: Suggestion, settings: Sequence[AlgorithmSetting]
+) -> None:
     """The directory that population based training shares between trials."""
-    settings = suggestion.spec.algorithm.algorithm_settings if suggestion.spec.algorithm else ()
     path = next((setting.value for setting in settings if setting.name == SUGGESTION_DIR), "")
     if not path:
         return
     sub_path = f"{suggestion.metadata.name}/{trial.metadata.name}"
-    added.mounts.append({"name": SUGGESTION_VOLUME, "mountPath": path, "subPath": sub_path})
+    mounts.of_primary.append({"name": SUGGESTION_VOLUME, "mountPath": path, "subPath": sub_path})
     claim = {"claimName": service_name(suggestion)}
-    added.volumes.append({"name": SUGGESTION_VOLUME, "persistentVolumeClaim": claim})
+    mounts.volumes.append({"name": SUGGESTION_VOLUME, "persistentVolumeClaim": claim})
 
 
-def _wrap_operations(
-    pod: TrialPod, index: int, place: MetricsPlace | None, image: Sequence[str]
-) -> Operations:
-    trial, primary = pod.trial, pod.containers[index]
-    if pod.kind not in WRAPPED_KINDS or place is None:
-        return []
+def _add_wrapped(
+    found: Operations,
+    path: str,
+    pod: TrialPod,
+    primary: Mapping[str, Any],
+    place: MetricsPlace,
+    image: Sequence[str],
+) -> None:
+    trial = pod.trial
     try:
         wrapped = wrap_command(
             primary.get("command") or (),
@@ -242,31 +256,26 @@ def _wrap_operations(
             f"container {primary.get('name')} of Trial {trial.metadata.name} cannot be wrapped: {error} "
             "in the Experiment's trialTemplate"
         ) from error
-    base = f"/spec/containers/{index}"
-    return [
-        {"op": "add", "path": f"{base}/command", "value": list(wrapped.command)},
-        {"op": "add", "path": f"{base}/args", "value": [wrapped.script]},
-    ]
+    found.append({"op": "add", "path": f"{path}/command", "value": [*wrapped.command]})
+    found.append({"op": "add", "path": f"{path}/args", "value": [wrapped.script]})
 
 
-def _label_operations(present: Mapping[str, str], trial: Trial) -> Operations:
+def _add_labels(found: Operations, present: Mapping[str, str], trial: Trial) -> None:
     wanted = {**(trial.metadata.labels or {}), LABEL_TRIAL: trial.metadata.name}
-    missing = {key: value for key, value in wanted.items() if present.get(key) != value}
     if not present:
-        return [{"op": "add", "path": "/metadata/labels", "value": missing}]
-    return [{"op": "add", "path": _label_path(key), "value": value} for key, value in missing.items()]
-
-
-def _env_operations(primary: Mapping[str, Any], index: int) -> Operations:
-    if _names_trial(primary):
-        return []
-    variable = {"name": TRIAL_NAME_ENV, "valueFrom": {"fieldRef": {"fieldPath": _TRIAL_NAME_PATH}}}
-    return _append(f"/spec/containers/{index}", primary, "env", [variable])
+        found.append({"op": "add", "path": "/metadata/labels", "value": wanted})
+        return
+    for key, value in wanted.items():
+        if present.get(key) != value:
+            found.append({"op": "add", "path": _label_path(key), "value": value})
 
 
 def _names_trial(container: Mapping[str, Any]) -> bool:
     """Whether the container's environment has the trial's name from the label."""
-    for variable in container.get("env") or ():
+    variables = container.get("env") or ()
+    if TRIAL_NAME_ENV not in map(_NAME, variables):  # goes through them without a step of Python
+        return False
+    for variable in variables:
         if variable.get("name") == TRIAL_NAME_ENV:
             reference = (variable.get("valueFrom") or {}).get("fieldRef") or {}
             if reference.get("fieldPath") == _TRIAL_NAME_PATH:
@@ -274,13 +283,16 @@ def _names_trial(container: Mapping[str, Any]) -> bool:
     return False
 
 
-def _append(path: str, parent: Mapping[str, Any], key: str, items: Sequence[Any]) -> Operations:
+def _append(found: Operations, path: str, parent: Mapping[str, Any], key: str, items: Sequence[Any]) -> None:
     """Operations that append to a list which may not be there yet."""
     if not items:
-        return []
+        return
     if not parent.get(key):
-        return [{"op": "add", "path": f"{path}/{key}", "value": list(items)}]
-    return [{"op": "add", "path": f"{path}/{key}/-", "value": item} for item in items]
+        found.append({"op": "add", "path": f"{path}/{key}", "value": items})
+        return
+    path = f"{path}/{key}/-"
+    for item in items:
+        found.append({"op": "add", "path": path, "value": item})
 
 
 @lru_cache(maxsize=256)
