@@ -6,7 +6,7 @@ within the caller's own time limit, and what a handler raises becomes a denial w
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -31,6 +31,7 @@ from kfx.runtime.http_server import (
 )
 from kfx.runtime.log import get_logger, log_about
 from kfx.runtime.metrics import RuntimeMetrics, Tally, WebhookMetrics
+from kfx.runtime.ratelimit import loop_time
 from kfx.runtime.review import (
     AdmissionRequest,
     InvalidRequest,
@@ -161,6 +162,7 @@ class AdmissionServer:
         self._budget = BodyBudget()
         self._turns = Turns(self._limits.concurrency)
         self._time_limits = TimeLimits()
+        self._clock: Callable[[], float] = loop_time
         self._problem: str | None = "not serving yet"
         metrics.register_counter(REFUSED, "Connections dropped, by reason.", ("reason",))
         self._http = HttpServer(
@@ -187,6 +189,7 @@ class AdmissionServer:
 
         Raises AddressInUse, ListenError or CertificateError before the block begins.
         """
+        self._clock = asyncio.get_running_loop().time
         async with (
             self._certificates.running(),
             self._time_limits.watching(),
@@ -209,7 +212,7 @@ class AdmissionServer:
         route = self._routes.get(request.rel_url.raw_path)
         if route is None:
             return web.Response(status=404, text="404 page not found\n")
-        clock = asyncio.get_running_loop().time
+        clock = self._clock
         started = clock()
         code = 500
         route.in_flight += 1
