@@ -75,6 +75,7 @@ class TrialPod(msgspec.Struct, frozen=True, gc=False):
 
     ``index``: the primary container's place among ``containers``. ``is_primary``: whether the pod, by its own
     labels, is one whose metrics count. ``was_here``: whether an earlier call has been answered for it.
+    ``needs_collector``: whether a container must be added, as to a primary pod that does not push.
     """
 
     document: Mapping[str, Any]
@@ -85,6 +86,7 @@ class TrialPod(msgspec.Struct, frozen=True, gc=False):
     kind: str
     is_primary: bool
     was_here: bool
+    needs_collector: bool
 
     @classmethod
     def of(cls, pod: Mapping[str, Any], trial: Trial) -> "TrialPod":
@@ -99,12 +101,9 @@ class TrialPod(msgspec.Struct, frozen=True, gc=False):
             index is None or _names_trial(containers[index])
         )
         is_primary = (trial.spec.primary_pod_labels or {}).items() <= labels.items()
-        return cls(pod, trial, labels, containers, index, collector_kind(trial), is_primary, was_here)
-
-    @property
-    def needs_collector(self) -> bool:
-        """Whether a container must be added: to a primary pod that does not push and was not here before."""
-        return self.is_primary and self.kind != "Push" and not self.was_here
+        kind = collector_kind(trial)
+        needs = is_primary and kind != "Push" and not was_here
+        return cls(pod, trial, labels, containers, index, kind, is_primary, was_here, needs)
 
     @property
     def commandless(self) -> Mapping[str, Any] | None:

@@ -125,16 +125,15 @@ def compose_own_sidecar(
     ``native``: an init container that stays; it is told so, as it then ends by SIGTERM and not by itself.
     Raises :class:`InjectionError` for what it cannot do.
     """
-    _check_ability(trial)
+    _check_ability(trial, collector_kind(trial))
     stays = ["-native", "true"] if native else []
     sidecar = compose_sidecar(trial, entry, [*args, *stays], own_security_context(primary, pod_spec))
     sidecar["command"] = list(OWN_COMMAND)
     return {**sidecar, "restartPolicy": "Always"} if native else sidecar
 
 
-def _check_ability(trial: Trial) -> None:
+def _check_ability(trial: Trial, kind: str) -> None:
     """Refuse what would end the collector at once, and the trial with it, after all of the training."""
-    kind = collector_kind(trial)
     problem = remedy = ""
     if kind not in BUILT_IN_COLLECTORS:
         problem = f"reads no metrics of kind {kind} yet, only of {' and '.join(BUILT_IN_COLLECTORS)}"

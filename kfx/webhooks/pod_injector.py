@@ -106,12 +106,13 @@ class PodInjector:
         settings = self._settings.known or await self._settings.read()
         if not pod.needs_collector:
             return inject(pod, suggestion=None, config=EMPTY_CONFIG, settings=settings)
+        commandless = pod.commandless
         return inject(
             pod,
             suggestion=self._cached_suggestion(pod.trial) or await self._read_suggestion(pod.trial),
             config=self._config.read(),
             settings=settings,
-            image=await self._image_words(pod.commandless, pod) if pod.commandless is not None else (),
+            image=() if commandless is None else await self._image_words(commandless, pod),
         )
 
     async def _image_words(self, container: Mapping[str, Any], pod: TrialPod) -> Sequence[str]:
