@@ -18,17 +18,16 @@ from aiohttp import web
 from kfx.runtime.address import Address
 from kfx.runtime.certs import CertificateSource
 from kfx.runtime.http_answer import JsonAnswer
-from kfx.runtime.http_server import (
+from kfx.runtime.http_body import (
     MIB,
     BodyBroken,
     BodyBudget,
     BodyTooLarge,
-    HttpServer,
-    Limits,
     Overloaded,
     address_of,
     read_body,
 )
+from kfx.runtime.http_server import HttpServer, Limits
 from kfx.runtime.log import get_logger, log_about
 from kfx.runtime.metrics import RuntimeMetrics, Tally, WebhookMetrics
 from kfx.runtime.ratelimit import loop_time

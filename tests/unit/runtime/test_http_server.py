@@ -12,7 +12,8 @@ from aiohttp import web
 
 from kfx.runtime.address import Address
 from kfx.runtime.http_answer import JsonAnswer
-from kfx.runtime.http_server import MIB, BodyBudget, HttpServer, Limits, read_body
+from kfx.runtime.http_body import MIB, BodyBudget, read_body
+from kfx.runtime.http_server import HttpServer, Limits
 from tests.serving import get, read_to_end
 
 pytestmark = pytest.mark.real_time
