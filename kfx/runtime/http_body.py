@@ -1,6 +1,5 @@
 """Bodies of requests, read within limits of size and of memory."""
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -31,20 +30,23 @@ class BodyBudget:
     total: int = 64 * MIB
     per_address: int = 32 * MIB
     held: int = 0
-    by_address: Counter[str] = field(default_factory=Counter)
+    by_address: dict[str, int] = field(default_factory=dict)
 
     def take(self, address: str, size: int) -> None:
         """Raises Overloaded, taking nothing."""
-        if self.held + size > self.total or self.by_address[address] + size > self.per_address:
+        held = self.by_address.get(address, 0) + size
+        if self.held + size > self.total or held > self.per_address:
             raise Overloaded
         self.held += size
-        self.by_address[address] += size
+        self.by_address[address] = held
 
     def give_back(self, address: str, size: int) -> None:
         self.held -= size
-        self.by_address[address] -= size
-        if not self.by_address[address]:
-            del self.by_address[address]
+        held = self.by_address.get(address, 0) - size
+        if held:
+            self.by_address[address] = held
+        else:
+            self.by_address.pop(address, None)
 
 
 def address_of(request: web.BaseRequest) -> str:

@@ -12,7 +12,7 @@ from kfx.runtime.http_body import BodyBudget, BodyTooLarge, Overloaded, read_bod
 
 def request_with(*pieces: bytes, whole: bool) -> Any:
     loop = asyncio.get_running_loop()
-    link: Any = SimpleNamespace(resume_reading=lambda resume_parser=True: None, _reading_paused=False)
+    link: Any = SimpleNamespace(connected=True, resume_reading=lambda resume_parser=True: None)
     content = StreamReader(link, 2**16, loop=loop)
     for piece in pieces:
         content.feed_data(piece)
@@ -43,7 +43,7 @@ async def test_nothing_stays_taken_for_a_body_refused(
     budget = BodyBudget(total=total)
     with pytest.raises(refusal):
         await read_body(request_with(b"ab", b"c", b"def", whole=whole), limit=limit, budget=budget)
-    assert (budget.held, +budget.by_address) == (0, {})
+    assert (budget.held, budget.by_address) == (0, {})
 
 
 def test_one_address_cannot_take_all_the_room_for_bodies() -> None:
@@ -57,4 +57,4 @@ def test_one_address_cannot_take_all_the_room_for_bodies() -> None:
     budget.give_back("a", 6)
     budget.take("b", 2)
     budget.give_back("b", 6)
-    assert (budget.held, dict(budget.by_address)) == (0, {})
+    assert (budget.held, budget.by_address) == (0, {})
