@@ -22,6 +22,7 @@ from kfx.katib.katib_config import KatibConfigError, RuntimeConfig
 from kfx.katib.names import LABEL_EXPERIMENT, LABEL_TRIAL
 from kfx.katib.sidecar import (
     METRICS_VOLUME,
+    NATIVE_GRACE,
     STD_OUT_FILE,
     WRAPPED_KINDS,
     InjectionError,
@@ -179,11 +180,23 @@ def _add_collector(
         mounts.of_primary.append(mount)
         mounts.volumes.append({"name": METRICS_VOLUME, "emptyDir": {}})
         sidecar["volumeMounts"] = [*(sidecar.get("volumeMounts") or ()), mount]
-    # Only as an init container has a container a restart policy: kubelets then let it stay beside the others.
-    home = "initContainers" if "restartPolicy" in sidecar else "containers"
-    _append(found, "/spec", pod.document["spec"], home, [sidecar])
+    _place_sidecar(found, pod.document["spec"], sidecar)
     found.append({"op": "add", "path": "/spec/shareProcessNamespace", "value": True})
     return mounts
+
+
+def _place_sidecar(found: Operations, pod_spec: Mapping[str, Any], sidecar: Mapping[str, Any]) -> None:
+    """Only as an init container has a container a restart policy: kubelets let it stay beside the others.
+
+    Its time to report is the pod's to end, which no training needs: SIGTERM ends its wrapping shell at once.
+    """
+    if "restartPolicy" not in sidecar:
+        _append(found, "/spec", pod_spec, "containers", [sidecar])
+        return
+    _append(found, "/spec", pod_spec, "initContainers", [sidecar])
+    if (pod_spec.get("terminationGracePeriodSeconds") or 0) < NATIVE_GRACE:
+        path = "/spec/terminationGracePeriodSeconds"
+        found.append({"op": "add", "path": path, "value": NATIVE_GRACE})
 
 
 def _sidecar(
@@ -223,7 +236,7 @@ def _add_suggestion_volume(
     mounts: _Mounts, trial: Trial, suggestion: Suggestion, settings: Sequence[AlgorithmSetting]
 ) -> None:
     """The directory that population based training shares between trials."""
-    path = next((setting.value for setting in settings if setting.name == SUGGESTION_DIR), "")
+    path = next((each.value for each in settings if each.name == SUGGESTION_DIR and each.value), "")
     if not path:
         return
     sub_path = f"{suggestion.metadata.name}/{trial.metadata.name}"
