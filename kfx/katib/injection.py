@@ -194,9 +194,9 @@ def _place_sidecar(found: Operations, pod_spec: Mapping[str, Any], sidecar: Mapp
         _append(found, "/spec", pod_spec, "containers", [sidecar])
         return
     _append(found, "/spec", pod_spec, "initContainers", [sidecar])
-    if (pod_spec.get("terminationGracePeriodSeconds") or 0) < NATIVE_GRACE:
-        path = "/spec/terminationGracePeriodSeconds"
-        found.append({"op": "add", "path": path, "value": NATIVE_GRACE})
+    if (pod_spec.get("terminationGracePeriodSeconds") or 0) >= NATIVE_GRACE:
+        return
+    found.append({"op": "add", "path": "/spec/terminationGracePeriodSeconds", "value": NATIVE_GRACE})
 
 
 def _sidecar(
