@@ -28,10 +28,12 @@ clusters: [{{name: rig, cluster: {{server: "{server}"}}}}]
 
 
 class Subject:
-    """One kfx. Each start has a User-Agent of its own: ``replica=<name>-<number>``."""
+    """One kfx, or one replica of it. Each start has a User-Agent of its own: ``replica=<name>-<number>``."""
 
-    def __init__(self, name: str, folder: Path, proxy: FaultProxy, flags: tuple[str, ...]) -> None:
-        webhooks, self.reports_port = free_ports(2)
+    def __init__(
+        self, name: str, folder: Path, proxy: FaultProxy, flags: tuple[str, ...], module: str = "kfx"
+    ) -> None:
+        self.webhooks_port, self.reports_port = free_ports(2)
         self.name, self.proxy = name, proxy
         self.log = folder / f"{name}.log"
         self.schedule = Schedule()
@@ -46,11 +48,11 @@ class Subject:
         kubeconfig = folder / f"{name}.kubeconfig"
         kubeconfig.write_text(_KUBECONFIG.format(server=proxy.url))
         self._command = [
-            sys.executable, "-m", "kfx",
+            sys.executable, "-m", module,
             "--kubeconfig", str(kubeconfig),
             "--sqlite-path", str(folder / "observations.db"),
             "--cert-dir", str(folder),
-            "--webhook-port", str(webhooks),
+            "--webhook-port", str(self.webhooks_port),
             "--db-manager-addr", f"127.0.0.1:{self.reports_port}",
             "--metrics-addr", "0",
             "--healthz-addr", "0",
@@ -96,8 +98,26 @@ class Subject:
             await self._process.wait()
 
     def is_at_work(self) -> bool:
-        """Whether the controllers of the last start have begun."""
-        return b'"controllers started"' in self.log.read_bytes()[self._log_at :]
+        """Whether the controllers of the last start have begun, and nothing has ended it."""
+        alive = self.returncode is None and not self.killed.is_set()
+        return alive and self.term > 0
+
+    @property
+    def term(self) -> int:
+        """The number of its last start if it has led since, or still does; else 0."""
+        return self._started if self._has_said(b'"controllers started"') else 0
+
+    def has_lost(self) -> bool:
+        """Whether it has ended as one ends whose Lease has run out."""
+        return self.returncode == 1 and self._has_said(b'"stopped: another replica may lead now"')
+
+    def go_on(self) -> None:
+        """End what SIGSTOP began."""
+        self.send(signal.SIGCONT)
+        self.killed.clear()
+
+    def _has_said(self, words: bytes) -> bool:
+        return words in self.log.read_bytes()[self._log_at :] if self.log.exists() else False
 
     def last_words(self) -> str:
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
@@ -147,12 +167,14 @@ class Subject:
 
 
 @asynccontextmanager
-async def subject(name: str, credentials: Credentials, folder: Path, *flags: str) -> AsyncIterator[Subject]:
+async def subject(
+    name: str, credentials: Credentials, folder: Path, *flags: str, module: str = "kfx"
+) -> AsyncIterator[Subject]:
     """A kfx that is yet to be started; dead when the block is left."""
     if not (folder / "tls.crt").exists():
         write_pair(folder, new_pair())
     async with fault_proxy(credentials) as proxy:
-        found = Subject(name, folder, proxy, flags)
+        found = Subject(name, folder, proxy, flags, module)
         try:
             yield found
         finally:
