@@ -27,6 +27,12 @@ from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
 from kfx.kube.client import Client
 from kfx.kube.errors import AlreadyExists, ApiError
+from kfx.services.db_manager import DBManager
+from kfx.services.grpc_server import GrpcServer
+from kfx.services.health import Health
+from kfx.services.rpc import Service
+from kfx.store.observations import ObservationStore
+from tests.cluster.installation import free_ports
 from tests.cluster.katib import NAMESPACE, condition, manifest
 from tests.katib_objects import JOBS
 
@@ -36,6 +42,7 @@ QUIET = 1.5  # seconds without a write: kfx rests
 RESUMED = 5.0  # seconds in which one that was stopped ends when it goes on
 IDLE = 3.0  # seconds in which a new leader writes something, if there is something to write
 LIMITS = Limits(settle=30.0, leak=30.0, all_ended=True, lease=f"{CORE}/3fbc96e9.katib.kubeflow.org")
+MANAGER = tuple(f"KATIB_DB_MANAGER_SERVICE_{part}" for part in ("IP", "NAMESPACE", "PORT"))
 KINDS = (Experiment.resource, Suggestion.resource, Trial.resource, JOBS, PODS)
 
 
@@ -259,16 +266,32 @@ async def nothing_left(client: Client) -> bool:
 async def rigged(
     layout: Layout, folder: Path, *, replicas: int = 2, blow: signal.Signals = signal.SIGKILL
 ) -> AsyncIterator[Rig]:
-    """On a cluster that writes an audit log: kfx as it is installed, with leader election."""
+    """On a cluster that writes an audit log: kfx as it is installed, with leader election.
+
+    Two replicas share a database manager, as they must; one keeps its observations itself.
+    """
     async with AsyncExitStack() as stack:
         site = await stack.enter_async_context(installed(layout, folder))
+        managed = await stack.enter_async_context(database_manager(folder)) if replicas > 1 else 0
+        environ = dict(zip(MANAGER, ("127.0.0.1", "", str(managed)), strict=True)) if managed else {}
         flags, module = "--enable-leader-election", "hack.verify.replica"
         found = [
-            await stack.enter_async_context(subject(name, site.kfx, folder, flags, module=module))
+            await stack.enter_async_context(
+                subject(name, site.kfx, folder, flags, module=module, environ=environ)
+            )
             for name in "ab"[:replicas]
         ]
         webhooks = service([(each, each.webhooks_port) for each in found])
-        reports = service([(each, each.reports_port) for each in found])
         await site.register(await stack.enter_async_context(webhooks))
-        port = await stack.enter_async_context(reports)
-        yield Rig(layout, site.admin, found, f"127.0.0.1:{port}", blow)
+        reports = f"127.0.0.1:{managed}" if managed else found[0].reports
+        yield Rig(layout, site.admin, found, reports, blow)
+
+
+@asynccontextmanager
+async def database_manager(folder: Path) -> AsyncIterator[int]:
+    """The port of one that knows no Trial, as Katib's."""
+    (port,) = free_ports(1)
+    async with ObservationStore.open(folder / "elsewhere" / "katib.db") as store:
+        services: list[Service] = [DBManager(store), Health(store.ping)]
+        async with GrpcServer({"--db-manager-addr": f"127.0.0.1:{port}"}, services).serving():
+            yield port

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -31,10 +31,18 @@ class Subject:
     """One kfx, or one replica of it. Each start has a User-Agent of its own: ``replica=<name>-<number>``."""
 
     def __init__(
-        self, name: str, folder: Path, proxy: FaultProxy, flags: tuple[str, ...], module: str = "kfx"
+        self,
+        name: str,
+        folder: Path,
+        proxy: FaultProxy,
+        flags: Sequence[str],
+        *,
+        module: str = "kfx",
+        environ: Mapping[str, str] | None = None,
     ) -> None:
         self.webhooks_port, self.reports_port = free_ports(2)
         self.name, self.proxy = name, proxy
+        self._environ = {**os.environ, **(environ or {})}
         self.log = folder / f"{name}.log"
         self.schedule = Schedule()
         self.blow = signal.SIGKILL
@@ -80,7 +88,12 @@ class Subject:
         with self.log.open("ab") as log:
             self._log_at = log.tell()
             self._process = await asyncio.create_subprocess_exec(
-                *self._command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                *self._command,
+                cwd=ROOT,
+                env=self._environ,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
             )
 
     def send(self, number: signal.Signals) -> None:
@@ -168,13 +181,18 @@ class Subject:
 
 @asynccontextmanager
 async def subject(
-    name: str, credentials: Credentials, folder: Path, *flags: str, module: str = "kfx"
+    name: str,
+    credentials: Credentials,
+    folder: Path,
+    *flags: str,
+    module: str = "kfx",
+    environ: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Subject]:
     """A kfx that is yet to be started; dead when the block is left."""
     if not (folder / "tls.crt").exists():
         write_pair(folder, new_pair())
     async with fault_proxy(credentials) as proxy:
-        found = Subject(name, folder, proxy, flags, module)
+        found = Subject(name, folder, proxy, flags, module=module, environ=environ)
         try:
             yield found
         finally:
