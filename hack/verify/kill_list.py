@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from hack.verify.kill_points import PHASES, Point
 from hack.verify.watch_faults import WatchPoint
@@ -67,12 +68,20 @@ class Part:
 
 @dataclass
 class Campaign:
-    """All of it. ``seconds``: how long it took."""
+    """All of it. ``out``: where it is stored. ``began``: when, on a clock that :meth:`store` is told too."""
 
     date: str
     commit: str
     parts: list[Part] = field(default_factory=list)
+    out: Path | None = None
+    began: float = 0.0
     seconds: float = 0.0
+
+    def store(self, now: float) -> None:
+        """After each run, so that a campaign that is broken off leaves its list."""
+        self.seconds = now - self.began
+        if self.out is not None:
+            self.out.write_text(render(self), encoding="utf-8")
 
     @property
     def tried(self) -> int:

@@ -9,7 +9,7 @@ import sys
 from kfx.cli import main
 from kfx.runtime.leader import LeaderElector
 
-LEASE, DEADLINE, RETRY = 1.0, 0.8, 0.2
+LEASE, DEADLINE, RETRY = 1.0, 0.9, 0.2
 """Seconds: how long a Lease stands, how long its holder writes without renewing it, between two tries."""
 
 

@@ -37,9 +37,9 @@ from tests.cluster.katib import NAMESPACE, condition, manifest
 from tests.katib_objects import JOBS
 
 TRIALS, PARALLEL = 12, 3
-PATIENCE = 120.0  # seconds for a phase of a run, each kill apart
+PATIENCE = 240.0  # seconds for a phase of a run, each kill apart; a silent watch takes 70 of them
 QUIET = 1.5  # seconds without a write: kfx rests
-RESUMED = 5.0  # seconds in which one that was stopped ends when it goes on
+RESUMED = 10.0  # seconds in which one that was stopped ends when it goes on
 IDLE = 3.0  # seconds in which a new leader writes something, if there is something to write
 LIMITS = Limits(settle=30.0, leak=30.0, all_ended=True, lease=f"{CORE}/3fbc96e9.katib.kubeflow.org")
 MANAGER = tuple(f"KATIB_DB_MANAGER_SERVICE_{part}" for part in ("IP", "NAMESPACE", "PORT"))
