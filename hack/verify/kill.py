@@ -50,15 +50,16 @@ class Kind:
 KINDS = {
     "kill": Kind(
         "The leader is killed at every write, a standby takes over",
-        "Two replicas. The leader gets SIGKILL; the other leads once the Lease has run out, and the killed "
-        "one is started again to stand by.",
+        "Two replicas. The leader gets SIGKILL, its Lease is deleted once the server has answered all that "
+        "it had asked; the other leads at once, and the killed one is started again to stand by.",
         replicas=2,
         blow=signal.SIGKILL,
         every=True,
     ),
     "restart": Kind(
         "The only replica is killed and started again",
-        "It waits for the Lease of its predecessor. One point of each kind of write and phase, drawn.",
+        "It waits until the Lease of its predecessor has run out. One point of each kind of write and phase, "
+        "drawn.",
         replicas=1,
         blow=signal.SIGKILL,
     ),
@@ -71,8 +72,8 @@ KINDS = {
     ),
     "stop-alone": Kind(
         "The only replica is stopped past its Lease and goes on",
-        "SIGSTOP for two Leases, then SIGCONT: nobody took over, so it renews and works on. One point of "
-        "each kind of write and phase, drawn.",
+        "SIGSTOP for one and a half Leases, then SIGCONT: nobody took over, so it renews and works on. One "
+        "point of each kind of write and phase, drawn.",
         replicas=1,
         blow=signal.SIGSTOP,
     ),
@@ -92,6 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = lifecycle.Options(flavour=lifecycle.CONTROL_PLANE, linked=False, audit=True)
     today = datetime.now(UTC).strftime("%Y-%m-%d")
     campaign = Campaign(date=today, commit=_commit(), began=began, out=asked.out)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # else the control plane would stay
     lifecycle.up(layout, options)
     try:
         for name in asked.only or (*KINDS, WATCHES):

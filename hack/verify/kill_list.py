@@ -19,7 +19,7 @@ INTRODUCTION = (
     "and the reply, *after* the reply was handed over. After each run the Experiment had to have",
     "succeeded with 12 trials, nothing to be left of it, and `hack/verify/invariants.py` to find nothing",
     "wrong in the API server's audit log (I1 to I10). Events are no points: they tell of writes that were",
-    "accepted, and nothing follows from them. A Lease stands for 1 s here, not for 15 s, so that there is",
+    "accepted, and nothing follows from them. A Lease stands for 3 s here, not for 15 s, so that there is",
     "time for all points; `tests/cluster/test_audited_faults.py` has the 15 s.",
 )
 

@@ -4,7 +4,7 @@ import asyncio
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
@@ -26,7 +26,8 @@ from kfx.apis.experiment import Experiment
 from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
 from kfx.kube.client import Client
-from kfx.kube.errors import AlreadyExists, ApiError
+from kfx.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
+from kfx.runtime.lease import LEASES
 from kfx.services.db_manager import DBManager
 from kfx.services.grpc_server import GrpcServer
 from kfx.services.health import Health
@@ -201,7 +202,22 @@ class Rig:
                 if not replica.has_lost():
                     raise Stuck(f"kfx ended with status {status}; its last words:\n{replica.last_words()}")
                 self._lost += 1
+            elif self.blow is signal.SIGKILL and len(self.replicas) > 1:
+                await self._clear_lease(replica)
             await replica.start()
+
+    async def _clear_lease(self, dead: Subject) -> None:
+        """As somebody may who knows that its holder is dead: the standby leads at once."""
+        await dead.settle()
+        namespace, _, name = self.limits.lease.partition("/")
+        with suppress(NotFound, Conflict):
+            found = await self.client.get_document(LEASES, namespace, name)
+            metadata = found["metadata"]
+            if found["spec"].get("holderIdentity") == dead.identity:
+                version = metadata["resourceVersion"]
+                await self.client.delete(
+                    LEASES, namespace, name, uid=metadata["uid"], resource_version=version
+                )
 
     async def _outlast(self, replica: Subject) -> None:
         """Once it was stopped, let it stand past its Lease, and go on. Another leads then: it has to end.
@@ -225,7 +241,7 @@ class Rig:
         others = [replica for replica in self.replicas if replica is not stopped]
         loop = asyncio.get_running_loop()
         if not others:
-            await asyncio.sleep(2 * LEASE)
+            await asyncio.sleep(1.5 * LEASE)
             return
 
         terms = [replica.term for replica in others]

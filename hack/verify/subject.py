@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -51,7 +52,7 @@ class Subject:
         """Whether it has got it since it was started."""
         self.last_write = 0.0
         """When the last write was seen, on the loop's clock."""
-        self._started = self._log_at = 0
+        self._started = self._log_at = self._asking = 0
         self._process: Process | None = None
         kubeconfig = folder / f"{name}.kubeconfig"
         kubeconfig.write_text(_KUBECONFIG.format(server=proxy.url))
@@ -124,13 +125,30 @@ class Subject:
         """Whether it has ended as one ends whose Lease has run out."""
         return self.returncode == 1 and self._has_said(b'"stopped: another replica may lead now"')
 
+    @property
+    def identity(self) -> str:
+        """Its name as the Lease's holder, "" if it has not led since its last start."""
+        found = re.search(rb'"msg":"leading".*"identity":"([^"]+)"', self._words())
+        return found[1].decode() if found else ""
+
+    async def settle(self) -> None:
+        """Return once no write of a dead one is under way any more."""
+        while self._asking:
+            await asyncio.sleep(READ)
+        await asyncio.sleep(5 * READ)  # what it has sent and nobody has read yet
+        while self._asking:
+            await asyncio.sleep(READ)
+
     def go_on(self) -> None:
         """End what SIGSTOP began."""
         self.send(signal.SIGCONT)
         self.killed.clear()
 
     def _has_said(self, words: bytes) -> bool:
-        return words in self.log.read_bytes()[self._log_at :] if self.log.exists() else False
+        return words in self._words()
+
+    def _words(self) -> bytes:
+        return self.log.read_bytes()[self._log_at :] if self.log.exists() else b""
 
     def last_words(self) -> str:
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
@@ -158,6 +176,7 @@ class Subject:
             self._die()
 
     async def _ask(self, exchange: Exchange, write: str) -> bytes:
+        self._asking += 1
         self.schedule.under_way[write] += 1
         try:
             reader, writer = await exchange.ask()
@@ -167,6 +186,7 @@ class Subject:
                 writer.transport.abort()
         finally:
             self.schedule.under_way[write] -= 1
+            self._asking -= 1
 
     def _dies(self, write: str, phase: str) -> bool:
         if self.killed.is_set() or not self.schedule.is_due(write, phase):
