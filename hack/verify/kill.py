@@ -4,7 +4,8 @@ In each part a first run, in which nothing happens, counts the writes. Then kfx 
 phase, several blows to a run; what the API server's audit log says of each run decides. A point that a run
 did not come to is tried again with fewer blows, in the end alone: what is before it is then without faults.
 
-The list goes to ``hack/verify/kill_points.md``. Exit status 0 if nothing was wrong and no point is missing.
+The list goes to ``hack/verify/kill_points.md``, after each run; sections of parts that were not asked for
+stay. Exit status 0 if nothing was wrong and no point is missing.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from pathlib import Path
 
 from hack.cluster import lifecycle
 from hack.cluster.layout import Layout, cache_dir
-from hack.verify.kill_list import AnyPoint, Campaign, Part, Round
+from hack.verify.kill_list import AnyPoint, Part, Round, is_clean, render
 from hack.verify.kill_points import Point, all_points, sample, spread
 from hack.verify.run import Outcome, Rig, Stuck, rigged
 from hack.verify.watch_faults import WatchPoint, watch_points, watch_rounds
@@ -31,7 +32,7 @@ from kfx.kube.errors import ApiError, TransportError
 ROOT = Path(__file__).resolve().parents[2]
 LIST = Path(__file__).with_name("kill_points.md")
 INDEX = 253  # a cluster of its own
-BLOWS = (20, 6, 1, 1)
+BLOWS = (30, 8, 1, 1)
 """In one run: at first, then for the points that were not reached."""
 SEED = 6
 
@@ -89,24 +90,41 @@ WATCHES_SAY = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the campaign on a control plane of its own."""
     asked = _arguments(argv)
-    layout, began = Layout(INDEX, cache_dir(), linked=False), time.monotonic()
+    layout, parts = Layout(asked.index, cache_dir(), linked=False), list[Part]()
     options = lifecycle.Options(flavour=lifecycle.CONTROL_PLANE, linked=False, audit=True)
-    today = datetime.now(UTC).strftime("%Y-%m-%d")
-    campaign = Campaign(date=today, commit=_commit(), began=began, out=asked.out)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # else the control plane would stay
     lifecycle.up(layout, options)
     try:
         for name in asked.only or (*KINDS, WATCHES):
             with tempfile.TemporaryDirectory(prefix="kfx-kill-") as folder:
-                is_tidy = asyncio.run(_try_part(name, layout, Path(folder), campaign))
+                is_tidy = asyncio.run(_try_part(name, layout, Path(folder), Campaign(parts, asked.out)))
             if not is_tidy:
                 lifecycle.down(layout)
                 lifecycle.up(layout, options)
     finally:
         lifecycle.down(layout)
-    missed = sum(len(part.missed) for part in campaign.parts)
-    print(f"{campaign.tried} points tried, {missed} missed, {len(campaign.wrong)} complaints")
-    return 0 if campaign.is_clean else 1
+    tried, missed = sum(part.tried for part in parts), sum(len(part.missed) for part in parts)
+    print(f"{tried} points tried, {missed} missed, {sum(len(part.wrong) for part in parts)} complaints")
+    return 0 if is_clean(parts) else 1
+
+
+class Campaign:
+    """The parts so far, and the list of them."""
+
+    def __init__(self, parts: list[Part], out: Path) -> None:
+        self.parts, self._out = parts, out
+        self._began = time.monotonic()
+
+    def begin(self, part: Part) -> None:
+        """Its first run was made."""
+        part.date, part.commit = datetime.now(UTC).strftime("%Y-%m-%d"), _commit()
+        self.parts.append(part)
+
+    def store(self) -> None:
+        """After each run, so that a campaign that is broken off leaves its list."""
+        self.parts[-1].seconds = time.monotonic() - self._began
+        before = self._out.read_text("utf-8") if self._out.exists() else ""
+        self._out.write_text(render(self.parts, before), encoding="utf-8")
 
 
 async def _try_part(name: str, layout: Layout, folder: Path, campaign: Campaign) -> bool:
@@ -116,14 +134,14 @@ async def _try_part(name: str, layout: Layout, folder: Path, campaign: Campaign)
             points = watch_points()
             part = Part("Watches are cut, frozen and told lies", WATCHES_SAY, first.accepted, points)
             part.complaints = first.complaints()
-            campaign.parts.append(part)
+            campaign.begin(part)
             return await _meddle(rig, campaign)
     kind = KINDS[name]
     async with _begun(layout, folder, kind.replicas, kind.blow) as (rig, first):
         writes = dict(first.accepted)
         planned = all_points(writes) if kind.every else sample(writes, SEED)
         part = Part(kind.title, kind.says, writes, planned, complaints=first.complaints())
-        campaign.parts.append(part)
+        campaign.begin(part)
         return await _strike(rig, campaign)
 
 
@@ -181,7 +199,7 @@ async def _try(
     lost = outcome.lost if outcome else 0
     found = Round(hit, stuck or (outcome.complaints() if outcome else []), lost)
     part.rounds.append(found)
-    campaign.store(time.monotonic())
+    campaign.store()
     words = "; ".join(found.complaints) or "nothing wrong"
     seconds, number = time.monotonic() - began, len(part.rounds)
     told = f"{part.title}, run {number}: {len(hit)} in {seconds:.0f} s, {part.tried} so far: {words}"
@@ -204,6 +222,7 @@ def _commit() -> str:
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m hack.verify.kill", description=__doc__)
+    parser.add_argument("--index", type=int, default=INDEX, help="of the control plane")
     parser.add_argument("--out", type=Path, default=LIST, help="where the list goes")
     parser.add_argument(
         "--only", action="append", choices=(*KINDS, WATCHES), help="this part; may be repeated"

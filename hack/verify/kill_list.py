@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from hack.verify.kill_points import PHASES, Point
 from hack.verify.watch_faults import WatchPoint
@@ -50,6 +49,9 @@ class Part:
     complaints: list[str] = field(default_factory=list)
     rounds: list[Round] = field(default_factory=list)
     absent: dict[AnyPoint, int] = field(default_factory=dict)
+    date: str = ""
+    commit: str = ""
+    seconds: float = 0.0
 
     @property
     def tried(self) -> int:
@@ -66,75 +68,44 @@ class Part:
         return [*self.complaints, *(text for each in self.rounds for text in each.complaints)]
 
 
-@dataclass
-class Campaign:
-    """All of it. ``out``: where it is stored. ``began``: when, on a clock that :meth:`store` is told too."""
-
-    date: str
-    commit: str
-    parts: list[Part] = field(default_factory=list)
-    out: Path | None = None
-    began: float = 0.0
-    seconds: float = 0.0
-
-    def store(self, now: float) -> None:
-        """After each run, so that a campaign that is broken off leaves its list."""
-        self.seconds = now - self.began
-        if self.out is not None:
-            self.out.write_text(render(self), encoding="utf-8")
-
-    @property
-    def tried(self) -> int:
-        return sum(part.tried for part in self.parts)
-
-    @property
-    def wrong(self) -> list[str]:
-        return [text for part in self.parts for text in part.wrong]
-
-    @property
-    def is_clean(self) -> bool:
-        """Nothing was wrong, and every point there is was reached."""
-        return not self.wrong and not any(part.missed for part in self.parts)
+def is_clean(parts: Iterable[Part]) -> bool:
+    """Nothing was wrong, and every point there is was reached."""
+    return not any(part.wrong or part.missed for part in parts)
 
 
-def render(campaign: Campaign) -> str:
-    """Markdown: by part, there by kind of write, then run by run."""
-    wrong = campaign.wrong
-    lines = [
-        "# Points at which something happened to kfx",
-        "",
-        *INTRODUCTION,
-        "",
-        f"- Date {campaign.date}, commit {campaign.commit}, {campaign.seconds / 60:.0f} minutes",
-        f"- {campaign.tried} points in {sum(len(part.rounds) for part in campaign.parts)} runs",
-        f"- Violations and runs that did not end well: {len(wrong)}",
-        *(f"  - {text.splitlines()[0]}" for text in wrong),
-        "",
-    ]
-    for part in campaign.parts:
-        lines += [*_render_part(part), ""]
-    return "\n".join(lines)
+def render(parts: Iterable[Part], before: str = "") -> str:
+    """Markdown, a section for each part. ``before``: a list whose sections of other parts are kept."""
+    sections = dict(_sections(before))
+    sections.update({part.title: "\n".join(_render_part(part)) for part in parts})
+    head = "\n".join(("# Points at which something happened to kfx", "", *INTRODUCTION))
+    return "\n\n".join([head, *(sections[title].strip() for title in sorted(sections))]) + "\n"
+
+
+def _sections(text: str) -> Iterable[tuple[str, str]]:
+    for section in text.split("\n## ")[1:]:
+        yield section.splitlines()[0], f"## {section}"
 
 
 def _render_part(part: Part) -> Iterable[str]:
     exist = len(part.planned) - len(part.absent)
+    wrong = part.wrong
     yield from (f"## {part.title}", "", part.says, "")
-    yield f"{part.tried} of {exist} points, {len(part.rounds)} runs, {len(part.wrong)} violations."
+    yield f"- {part.date}, commit {part.commit}, {part.seconds / 60:.0f} minutes"
+    yield f"- {part.tried} of {exist} points in {len(part.rounds)} runs"
+    yield f"- Violations and runs that did not end well: {len(wrong)}"
+    yield from (f"  - {text.splitlines()[0]}" for text in wrong)
     if lost := sum(each.lost for each in part.rounds):
-        yield f"{lost} times a replica could not renew its Lease in time here, ended and was started again."
+        yield f"- {lost} times a replica could not renew its Lease in time here, ended and was started again."
+    for point, made in sorted(part.absent.items(), key=str):
+        yield f"- No point: {point}. With nothing done before it, a run came to {made} of these writes: two"
+        yield "  changes that meet are one write."
+    if part.missed:
+        yield f"- Not reached: {_names(part.missed)}."
     yield ""
     if any(isinstance(point, Point) for point in part.planned):
         yield from ("| write | without faults | before | between | after |", "|---|---|---|---|---|")
         yield from _by_write(part)
         yield ""
-    for point, made in sorted(part.absent.items(), key=str):
-        assert isinstance(point, Point)  # noqa: S101 — narrows the type
-        yield f"- No point: {point}. With nothing done before it, a run came to {made} of these writes: two"
-        yield "  changes that meet are one write."
-    if part.absent:
-        yield ""
-    if part.missed:
-        yield from (f"Not reached: {_names(part.missed)}.", "")
     yield from ("| run | points, in order | result |", "|---|---|---|")
     for number, each in enumerate(part.rounds, 1):
         result = "nothing wrong" if not each.complaints else f"{len(each.complaints)} complaints"
