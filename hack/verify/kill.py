@@ -160,6 +160,8 @@ async def _strike(rig: Rig, campaign: Campaign) -> bool:
     part = campaign.parts[-1]
     for most in BLOWS:
         for points in spread((point for point in part.missed if isinstance(point, Point)), most):
+            if all(point in part.absent for point in points):
+                continue
             outcome = await _try(rig, campaign, points)
             if outcome is None:
                 return False
@@ -178,10 +180,11 @@ async def _meddle(rig: Rig, campaign: Campaign) -> bool:
 
 
 def _note_absence(part: Part, point: Point, outcome: Outcome) -> None:
-    """Nothing was done to this run, so it shows how many such writes there are."""
+    """Nothing was done to a run that missed its only point, so it shows how many such writes there are."""
     made = outcome.accepted[point.write]
-    if outcome.missed and made < point.number:
-        part.absent[point] = made
+    for each in part.missed if outcome.missed else ():
+        if isinstance(each, Point) and each.write == point.write and each.number > made:
+            part.absent[each] = made
 
 
 async def _try(

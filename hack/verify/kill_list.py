@@ -96,9 +96,10 @@ def _render_part(part: Part) -> Iterable[str]:
     yield from (f"  - {text.splitlines()[0]}" for text in wrong)
     if lost := sum(each.lost for each in part.rounds):
         yield f"- {lost} times a replica could not renew its Lease in time here, ended and was started again."
-    for point, made in sorted(part.absent.items(), key=str):
-        yield f"- No point: {point}. With nothing done before it, a run came to {made} of these writes: two"
-        yield "  changes that meet are one write."
+    for made in sorted(set(part.absent.values())):
+        names = _names(point for point in sorted(part.absent, key=str) if part.absent[point] == made)
+        yield f"- No points: {names}. A run to which nothing was done came to {made} of these writes: two"
+        yield "  changes that meet are one write, and an Experiment's counts are written at most twice a second."
     if part.missed:
         yield f"- Not reached: {_names(part.missed)}."
     yield ""

@@ -35,7 +35,7 @@ def test_a_point_that_does_not_exist_is_none_and_that_is_said() -> None:
     found.absent[THIRD] = 2
     assert is_clean([found])
     assert "- 2 of 2 points" in render([found])
-    assert "- No point: create jobs 3 before. With nothing done before it, a run came to 2" in render([found])
+    assert "- No points: create jobs 3 before. A run to which nothing was done came to 2" in render([found])
 
 
 def test_a_part_that_was_tried_alone_takes_the_place_of_its_section_only() -> None:
