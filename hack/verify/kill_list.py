@@ -98,8 +98,8 @@ def _render_part(part: Part) -> Iterable[str]:
         yield f"- {lost} times a replica could not renew its Lease in time here, ended and was started again."
     for made in sorted(set(part.absent.values())):
         names = _names(point for point in sorted(part.absent, key=str) if part.absent[point] == made)
-        yield f"- No points: {names}. A run to which nothing was done came to {made} of these writes: two"
-        yield "  changes that meet are one write, and an Experiment's counts are written at most twice a second."
+        yield f"- No points: {names}. A run to which nothing was done came to {made} of these writes:"
+        yield "  changes that meet are one write, and an Experiment is counted at most twice a second."
     if part.missed:
         yield f"- Not reached: {_names(part.missed)}."
     yield ""
