@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from kfx.apis.experiment import Experiment
 from kfx.apis.suggestion import Suggestion
-from kfx.controllers.pace import AskPace, StatusPace
+from kfx.controllers.pace import ExperimentPace
 from kfx.controllers.prepare import Prepare, as_it_is
 from kfx.controllers.tallies import TrialTallies
 from kfx.controllers.templates import TemplateReader
@@ -34,8 +34,7 @@ class ExperimentReconciler:
         writer: Writer,
         now: Callable[[], str],
         prepare: Prepare = as_it_is,
-        pace: StatusPace | None = None,
-        ask_pace: AskPace | None = None,
+        pace: ExperimentPace | None = None,
     ) -> None:
         self._experiments = experiments
         self._suggestions = suggestions
@@ -44,8 +43,7 @@ class ExperimentReconciler:
         self._writer = writer
         self._now = now
         self._prepare = prepare
-        self._pace = pace or StatusPace(time.monotonic)
-        self._ask_pace = ask_pace or AskPace(time.monotonic)
+        self._pace = pace or ExperimentPace(time.monotonic)
         self._render: RenderTrial = render_trial
 
     async def reconcile(self, request: Request) -> Result:
@@ -56,8 +54,8 @@ class ExperimentReconciler:
         if experiment is None:
             return Result()
         seen = await self._look(experiment, request)
-        plan = self._pace.hold_back(experiment, plan_experiment(seen, self._now()))
-        plan = self._ask_pace.hold_back(plan, trials=len(seen.trials))
+        plan = plan_experiment(seen, self._now())
+        plan = self._pace.hold_back(experiment, plan, trials=len(seen.trials))
         return await self._writer.apply(experiment, plan)
 
     async def _look(self, experiment: Experiment, request: Request) -> ExperimentSeen:

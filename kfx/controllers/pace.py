@@ -28,7 +28,7 @@ def gather_for(trials: int) -> float:
 
 
 class StatusPace:
-    """Holds such writes back; a change of conditions, or the first change after a while, goes at once.
+    """Holds back a status that only counts; a change of conditions, or the first after a while, goes at once.
 
     ``clock`` counts seconds. What is held back is planned anew once its time has come.
     """
@@ -65,12 +65,12 @@ class AskPace:
 
     def hold_back(self, plan: Plan, *, trials: int) -> Plan:
         """``plan``, without its request if that can wait. ``trials``: how many the experiment has."""
-        request = next(filter(_asks_for_more, plan.patch), None)
-        if request is None or not isinstance(request.target, Suggestion):
+        request, suggestion = next(filter(None, map(_raised, plan.patch)), (None, None))
+        if suggestion is None:
             return plan
-        uid, now = request.target.metadata.uid, self._clock()
+        uid, now = suggestion.metadata.uid, self._clock()
         last = self._asked.get(uid)
-        pause = LONGEST if wanted(request.target) else gather_for(trials)
+        pause = LONGEST if wanted(suggestion) else gather_for(trials)
         left = last + pause - now if last is not None else 0.0
         if left <= 0:
             self._asked.put(uid, now)
@@ -79,13 +79,22 @@ class AskPace:
         return replace(plan, patch=others, requeue_after=_sooner(left, plan))
 
 
-def _asks_for_more(patch: Patch) -> bool:
-    requests = patch.changes.get("spec", {}).get("requests")
-    return (
-        isinstance(patch.target, Suggestion)
-        and requests is not None
-        and requests > patch.target.spec.requests
-    )
+class ExperimentPace:
+    """Holds back what can wait, and has it planned anew once its time has come."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._status = StatusPace(clock)
+        self._asks = AskPace(clock)
+
+    def hold_back(self, experiment: Experiment, plan: Plan, *, trials: int) -> Plan:
+        """``plan``, without status or request where they can wait. ``trials``: how many there are."""
+        return self._asks.hold_back(self._status.hold_back(experiment, plan), trials=trials)
+
+
+def _raised(patch: Patch) -> tuple[Patch, Suggestion] | None:
+    """The patch and its target, where it requests more than was requested before."""
+    target, requests = patch.target, patch.changes.get("spec", {}).get("requests", 0)
+    return (patch, target) if isinstance(target, Suggestion) and requests > target.spec.requests else None
 
 
 def _sooner(left: float, plan: Plan) -> float:
