@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 from kfx.apis.experiment import Experiment, ExperimentStatus
 from kfx.apis.suggestion import Suggestion
-from kfx.katib.suggestion import wanted
 from kfx.runtime.memory import LeastRecentlyUsed
 from kfx.runtime.plan import Patch, Plan
 
@@ -61,21 +61,22 @@ class AskPace:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._asked: LeastRecentlyUsed[str, float] = LeastRecentlyUsed()
+        self._asked: LeastRecentlyUsed[str, tuple[float, int]] = LeastRecentlyUsed()
 
     def hold_back(self, plan: Plan, *, trials: int) -> Plan:
         """``plan``, without its request if that can wait. ``trials``: how many the experiment has."""
-        request, suggestion = next(filter(None, map(_raised, plan.patch)), (None, None))
-        if suggestion is None:
+        ask = next(filter(None, map(_as_ask, plan.patch)), None)
+        if ask is None:
             return plan
-        uid, now = suggestion.metadata.uid, self._clock()
-        last = self._asked.get(uid)
-        pause = LONGEST if wanted(suggestion) else gather_for(trials)
-        left = last + pause - now if last is not None else 0.0
-        if left <= 0:
-            self._asked.put(uid, now)
+        status, uid, now = ask.suggestion.status, ask.suggestion.metadata.uid, self._clock()
+        # of the cached state alone a request that was just made could not be told from one that was answered
+        last, requests = self._asked.get(uid) or (0.0, 0)
+        pause = LONGEST if status.suggestion_count < requests else gather_for(trials)
+        left = last + pause - now
+        if not requests or left <= 0:
+            self._asked.put(uid, (now, ask.requests))
             return plan
-        others = tuple(patch for patch in plan.patch if patch is not request)
+        others = tuple(patch for patch in plan.patch if patch is not ask.patch)
         return replace(plan, patch=others, requeue_after=_sooner(left, plan))
 
 
@@ -91,10 +92,18 @@ class ExperimentPace:
         return self._asks.hold_back(self._status.hold_back(experiment, plan), trials=trials)
 
 
-def _raised(patch: Patch) -> tuple[Patch, Suggestion] | None:
-    """The patch and its target, where it requests more than was requested before."""
+class _Ask(NamedTuple):
+    patch: Patch
+    suggestion: Suggestion
+    requests: int
+
+
+def _as_ask(patch: Patch) -> _Ask | None:
+    """Where more is requested than was before."""
     target, requests = patch.target, patch.changes.get("spec", {}).get("requests", 0)
-    return (patch, target) if isinstance(target, Suggestion) and requests > target.spec.requests else None
+    if isinstance(target, Suggestion) and requests > target.spec.requests:
+        return _Ask(patch, target, requests)
+    return None
 
 
 def _sooner(left: float, plan: Plan) -> float:

@@ -2,6 +2,7 @@ from dataclasses import replace
 from typing import Any
 
 import msgspec
+import pytest
 
 from kfx.controllers.pace import AskPace, ExperimentPace, StatusPace, gather_for
 from kfx.katib.budget import ExperimentSeen
@@ -90,17 +91,19 @@ def test_requests_follow_one_another_as_changes_of_trials_are_gathered() -> None
     pace = AskPace(clock)
     assert pace.hold_back(ask(4), trials=250) == ask(4)
     clock.now += 0.125
-    assert pace.hold_back(ask(5), trials=250) == Plan(release=("a",), requeue_after=0.125)
+    more = ask(5, of=4, answered=4)
+    assert pace.hold_back(more, trials=250) == Plan(release=("a",), requeue_after=0.125)
     clock.now += 0.125
-    assert pace.hold_back(ask(5), trials=250) == ask(5)
+    assert pace.hold_back(more, trials=250) == more
 
 
-def test_a_request_that_has_no_answer_yet_is_not_raised_in_its_middle_but_not_for_ever() -> None:
+@pytest.mark.parametrize("of", [4, 3], ids=["seen in the cache", "not in the cache yet"])
+def test_a_request_is_not_raised_before_its_answer_but_the_wait_ends(of: int) -> None:
     clock = Seconds()
     pace = AskPace(clock)
     pace.hold_back(ask(4), trials=10)
     clock.now += 0.5
-    unanswered = ask(6, of=4, answered=3)
+    unanswered = ask(6, of=of, answered=3)
     assert pace.hold_back(unanswered, trials=10) == Plan(release=("a",), requeue_after=0.5)
     clock.now += 0.5
     assert pace.hold_back(unanswered, trials=10) == unanswered
