@@ -20,6 +20,7 @@ from kfx.katib.trial import (
     JobSeen,
     TrialSeen,
     is_completed,
+    is_settled,
     needs_observation,
     plan_held_up,
     plan_release,
@@ -125,7 +126,7 @@ class TrialReconciler:
         seen = TrialSeen(trial=trial, resource=resource)
         if found is not None:
             seen = replace(seen, job=JobSeen(found.uid, found.deleting))
-            seen = self._evaluate(seen, found) if _depends_on_job(trial) else seen
+            seen = seen if is_settled(trial) else self._evaluate(seen, found)
         return await self._look_closer(seen)
 
     def _evaluate(self, seen: TrialSeen, found: FoundJob) -> TrialSeen:
@@ -200,8 +201,3 @@ class TrialReconciler:
     async def _hold_up(self, trial: Trial, hold_up: HoldUp, *, tell: bool) -> None:
         plan = plan_held_up(trial, hold_up, self._now())
         await self._writer.apply(trial, plan if tell else replace(plan, notes=()))
-
-
-def _depends_on_job(trial: Trial) -> bool:
-    """Whether it still matters how its job fares; a trial stopped early waits for the job's end."""
-    return not is_completed(trial) or c.has(trial.status.conditions, c.EARLY_STOPPED)
