@@ -18,7 +18,7 @@ from kfx.controllers.failures import PREFIX, FailureReporter
 from kfx.controllers.gauges import experiments_gauge, trials_gauge
 from kfx.controllers.image_suggestion import ImageSuggestions
 from kfx.controllers.job_finder import JobFinder
-from kfx.controllers.jobs import JobLister
+from kfx.controllers.jobs import JobLister, unless_expected
 from kfx.controllers.left_behind import LeftBehind
 from kfx.controllers.metrics import MetricsObserver
 from kfx.controllers.pace import gather_for
@@ -72,8 +72,9 @@ def _watch(parts: Parts, experiment: Controller, suggestion: Controller, trial: 
     watch(Deployment, of_suggestion, suggestion.queue)
     watch(Service, of_suggestion, suggestion.queue)
     watch(Trial, itself, trial.queue)
+    of_trial = EnqueueRequestForOwner("kubeflow.org", "Trial")
     for kind in parts.jobs:
-        watch(kind, EnqueueRequestForOwner("kubeflow.org", "Trial"), trial.queue)
+        watch(kind, of_trial, trial.queue, unless_expected(parts.trials))
     of_pod = EnqueueRequestsFromMapFunc(indexes.trial_of_pod)
     watch(Pod, of_pod, trial.queue, label_selector=indexes.TRIAL_PODS)
     watch(Experiment, experiments_gauge(registry), experiment.queue)

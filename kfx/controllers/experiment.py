@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from kfx.apis.experiment import Experiment
 from kfx.apis.suggestion import Suggestion
-from kfx.controllers.pace import StatusPace
+from kfx.controllers.pace import ExperimentPace
 from kfx.controllers.prepare import Prepare, as_it_is
 from kfx.controllers.tallies import TrialTallies
 from kfx.controllers.templates import TemplateReader
@@ -35,7 +35,7 @@ class ExperimentReconciler:
         writer: Writer,
         now: Callable[[], str],
         prepare: Prepare = as_it_is,
-        pace: StatusPace | None = None,
+        pace: ExperimentPace | None = None,
     ) -> None:
         self._experiments = experiments
         self._suggestions = suggestions
@@ -44,7 +44,7 @@ class ExperimentReconciler:
         self._writer = writer
         self._now = now
         self._prepare = prepare
-        self._pace = pace or StatusPace(time.monotonic)
+        self._pace = pace or ExperimentPace(time.monotonic)
         self._unreadable = UnreadableTrials(trials, time.monotonic)
         self._render: RenderTrial = render_trial
 
@@ -56,7 +56,8 @@ class ExperimentReconciler:
         if experiment is None:
             return Result()
         seen = await self._look(experiment, request)
-        plan = self._pace.hold_back(experiment, plan_experiment(seen, self._now()))
+        plan = plan_experiment(seen, self._now())
+        plan = self._pace.hold_back(experiment, plan, trials=len(seen.trials))
         return await self._writer.apply(experiment, self._unreadable.remind(experiment, plan))
 
     async def _look(self, experiment: Experiment, request: Request) -> ExperimentSeen:

@@ -7,9 +7,12 @@ import msgspec
 from kfx.apis.trial import Trial
 from kfx.katib.job_kinds import is_denied
 from kfx.katib.job_state import JobState, Phase
-from kfx.kube.model import Unstructured
+from kfx.katib.trial import is_settled
+from kfx.kube.model import KubeObject, Unstructured
 from kfx.kube.resource import Resource, guess_resource
+from kfx.runtime.event import Event
 from kfx.runtime.log import get_logger
+from kfx.runtime.predicate import Predicate, resource_version_changed
 from kfx.runtime.reconcile import Request
 from kfx.runtime.store import Lister
 
@@ -82,6 +85,23 @@ class JobLister:
         self._listers[resource] = self._follow(resource)
         self._resources[head.api_version, head.kind] = resource
         return resource
+
+
+def unless_expected(trials: Lister[Trial]) -> Predicate:
+    """A predicate for jobs: every change, but not the going of one whose trial has ended.
+
+    That is the trial's own doing. One that was stopped early is told all the same: it may wait for its job.
+    """
+
+    def matters(event: Event[KubeObject]) -> bool:
+        job = event.obj.metadata
+        goes = event.new is None or job.deletion_timestamp is not None
+        if not goes or job.controller is None or not resource_version_changed(event):
+            return resource_version_changed(event)
+        trial = trials.get(Request(job.namespace, job.controller.name))
+        return trial is None or not is_settled(trial)
+
+    return matters
 
 
 def not_followed(trial: Trial) -> JobState:

@@ -1,11 +1,13 @@
-"""How often an Experiment follows its trials."""
+"""How often an Experiment follows its trials, and how often it asks for more of them."""
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 from kfx.apis.experiment import Experiment, ExperimentStatus
+from kfx.apis.suggestion import Suggestion
 from kfx.runtime.memory import LeastRecentlyUsed
-from kfx.runtime.plan import Plan
+from kfx.runtime.plan import Patch, Plan
 
 INTERVAL = 0.5
 """Seconds between two writes of a status that tell nothing but where the trials are."""
@@ -13,8 +15,11 @@ INTERVAL = 0.5
 SHORTEST, LONGEST = 0.1, 1.0
 """Seconds for which an experiment waits for more of its trials to change before it looks at them."""
 
-LONGEST_FROM = 5_000
-"""Trials from which on it waits longest: the server's work for one more assignment grows with their list."""
+LONGEST_FROM = 1_000
+"""Trials from which on it waits longest: the server's work for one more assignment grows with their list.
+
+A write of a list of so many costs kube-apiserver 50 ms of CPU, and a look two of them: a tenth of a core.
+"""
 
 
 def gather_for(trials: int) -> float:
@@ -23,7 +28,7 @@ def gather_for(trials: int) -> float:
 
 
 class StatusPace:
-    """Holds such writes back; a change of conditions, or the first change after a while, goes at once.
+    """Holds back a status that only counts; a change of conditions, or the first after a while, goes at once.
 
     ``clock`` counts seconds. What is held back is planned anew once its time has come.
     """
@@ -44,5 +49,62 @@ class StatusPace:
         if left <= 0 or status.conditions != experiment.status.conditions:
             self._written.put(uid, now)
             return plan
-        again = left if plan.requeue_after is None else min(left, plan.requeue_after)
-        return replace(plan, status=None, requeue_after=again)
+        return replace(plan, status=None, requeue_after=_sooner(left, plan))
+
+
+class AskPace:
+    """Holds back the next request to a Suggestion, never one for fewer assignments.
+
+    It waits as long after the last one as changes of trials are gathered, and, while that one has no answer,
+    up to ``LONGEST`` seconds: the answer is a write of the same object, and of the two one would be refused.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._asked: LeastRecentlyUsed[str, tuple[float, int]] = LeastRecentlyUsed()
+
+    def hold_back(self, plan: Plan, *, trials: int) -> Plan:
+        """``plan``, without its request if that can wait. ``trials``: how many the experiment has."""
+        ask = next(filter(None, map(_as_ask, plan.patch)), None)
+        if ask is None:
+            return plan
+        status, uid, now = ask.suggestion.status, ask.suggestion.metadata.uid, self._clock()
+        # of the cached state alone a request that was just made could not be told from one that was answered
+        last, requests = self._asked.get(uid) or (0.0, 0)
+        pause = LONGEST if status.suggestion_count < requests else gather_for(trials)
+        left = last + pause - now
+        if not requests or left <= 0:
+            self._asked.put(uid, (now, ask.requests))
+            return plan
+        others = tuple(patch for patch in plan.patch if patch is not ask.patch)
+        return replace(plan, patch=others, requeue_after=_sooner(left, plan))
+
+
+class ExperimentPace:
+    """Holds back what can wait, and has it planned anew once its time has come."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._status = StatusPace(clock)
+        self._asks = AskPace(clock)
+
+    def hold_back(self, experiment: Experiment, plan: Plan, *, trials: int) -> Plan:
+        """``plan``, without status or request where they can wait. ``trials``: how many there are."""
+        return self._asks.hold_back(self._status.hold_back(experiment, plan), trials=trials)
+
+
+class _Ask(NamedTuple):
+    patch: Patch
+    suggestion: Suggestion
+    requests: int
+
+
+def _as_ask(patch: Patch) -> _Ask | None:
+    """Where more is requested than was before."""
+    target, requests = patch.target, patch.changes.get("spec", {}).get("requests", 0)
+    if isinstance(target, Suggestion) and requests > target.spec.requests:
+        return _Ask(patch, target, requests)
+    return None
+
+
+def _sooner(left: float, plan: Plan) -> float:
+    return left if plan.requeue_after is None else min(left, plan.requeue_after)

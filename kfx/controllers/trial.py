@@ -20,6 +20,7 @@ from kfx.katib.trial import (
     JobSeen,
     TrialSeen,
     is_completed,
+    is_settled,
     needs_observation,
     plan_held_up,
     plan_release,
@@ -125,7 +126,7 @@ class TrialReconciler:
         seen = TrialSeen(trial=trial, resource=resource)
         if found is not None:
             seen = replace(seen, job=JobSeen(found.uid, found.deleting))
-            seen = self._evaluate(seen, found)
+            seen = seen if is_settled(trial) else self._evaluate(seen, found)
         return await self._look_closer(seen)
 
     def _evaluate(self, seen: TrialSeen, found: FoundJob) -> TrialSeen:

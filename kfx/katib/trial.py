@@ -106,6 +106,11 @@ def is_completed(trial: Trial) -> bool:
     return c.has_any(trial.status.conditions, COMPLETED)
 
 
+def is_settled(trial: Trial) -> bool:
+    """Whether its job's state means nothing to it any more; one stopped early waits for the job's end."""
+    return is_completed(trial) and not c.has(trial.status.conditions, c.EARLY_STOPPED)
+
+
 def needs_observation(seen: TrialSeen) -> bool:
     """Whether the store has to be asked: the job has succeeded, or the trial was stopped early.
 

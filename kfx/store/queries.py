@@ -1,11 +1,24 @@
 """The statements, each within a transaction of its caller."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, delete, func, insert, or_, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+)
 from sqlalchemy.engine import Connection
 
 from kfx.store.errors import AmbiguousTrial
@@ -14,6 +27,8 @@ from kfx.store.schema import observation_logs
 ROWS_PER_STATEMENT = 1_000
 
 _row = observation_logs.c
+_INSERT = insert(observation_logs)
+_OF_TRIAL = _row.trial_name == bindparam("trial")
 
 
 class LogRow(NamedTuple):
@@ -47,7 +62,7 @@ def insert_report(connection: Connection, trial: str, namespace: str | None, row
         return False
     for start in range(0, len(rows), ROWS_PER_STATEMENT):
         connection.execute(
-            insert(observation_logs),
+            _INSERT,
             [
                 {
                     "trial_name": trial,
@@ -65,47 +80,67 @@ def insert_report(connection: Connection, trial: str, namespace: str | None, row
 def _is_last_report(
     connection: Connection, trial: str, namespace: str | None, rows: Sequence[LogRow]
 ) -> bool:
-    newest = (
-        select(_row.time, _row.metric_name, _row.value)
-        .where(_row.trial_name == trial, _row.namespace == namespace)
-        .order_by(_row.id.desc())
-    )
-    last = connection.execute(newest.limit(1)).first()
+    newest, of = _newest(namespace is not None), {"trial": trial, "namespace": namespace}
+    last = connection.execute(newest, {**of, "limit": 1}).first()
     if last is None or tuple(last) != rows[-1]:  # nearly always: spares reading the rest
         return False
-    stored = connection.execute(newest.limit(len(rows))).all()
+    stored = connection.execute(newest, {**of, "limit": len(rows)}).all()
     return [tuple(row) for row in reversed(stored)] == list(rows)
 
 
 def select_logs(connection: Connection, query: LogQuery) -> Iterator[LogRow]:
-    """Rows by time, those of one time in the order they came. Raises AmbiguousTrial."""
-    wanted = [_row.trial_name == query.trial, *_in_namespace(connection, query.trial, query.namespace)]
-    if query.metrics:
-        wanted.append(_row.metric_name.in_(query.metrics))
-    if query.start is not None:
-        wanted.append(_row.time >= query.start)
-    if query.end is not None:
-        wanted.append(_row.time <= query.end)
-    statement = (
-        select(_row.time, _row.metric_name, _row.value)
-        .where(*wanted)
-        .order_by(_row.time, _row.id)
-        .limit(query.limit)
-        .execution_options(yield_per=ROWS_PER_STATEMENT)
-    )
-    for time, metric_name, value in connection.execute(statement):
+    """Rows by time, those of one time in the order they came. Raises AmbiguousTrial.
+
+    A namespace that has no rows of the trial gets those of unknown namespace.
+    """
+    if query.namespace is None:
+        _refuse_ambiguous(connection, query.trial)
+    asked = {
+        "namespace": query.namespace,
+        "metrics": query.metrics or None,
+        "start": query.start,
+        "end": query.end,
+        "limit": query.limit,
+    }
+    given = {name: value for name, value in asked.items() if value is not None}
+    statement = _logs(frozenset(given))
+    for time, metric_name, value in connection.execute(statement, {"trial": query.trial, **given}):
         yield LogRow(time, metric_name, value)
 
 
-def _in_namespace(connection: Connection, trial: str, namespace: str | None) -> list[ColumnElement[bool]]:
+@cache
+def _newest(known: bool) -> Select[datetime, str, str]:
+    """Statements are made once: making one costs more than SQLite needs to answer it."""
+    namespace = _row.namespace == bindparam("namespace") if known else _row.namespace.is_(None)
+    of_trial = select(_row.time, _row.metric_name, _row.value).where(_OF_TRIAL, namespace)
+    return of_trial.order_by(_row.id.desc()).limit(bindparam("limit"))
+
+
+@cache
+def _logs(given: frozenset[str]) -> Select[datetime, str, str]:
+    """The statement for these bounds, which are its parameters' names."""
+    bounds: dict[str, Callable[[], ColumnElement[bool]]] = {
+        "namespace": _in_namespace,
+        "metrics": lambda: _row.metric_name.in_(bindparam("metrics", expanding=True)),
+        "start": lambda: _row.time >= bindparam("start"),
+        "end": lambda: _row.time <= bindparam("end"),
+    }
+    wanted = [bound() for name, bound in bounds.items() if name in given]
+    return (
+        select(_row.time, _row.metric_name, _row.value)
+        .where(_OF_TRIAL, *wanted)
+        .order_by(_row.time, _row.id)
+        .limit(bindparam("limit") if "limit" in given else None)
+        .execution_options(yield_per=ROWS_PER_STATEMENT)
+    )
+
+
+def _in_namespace() -> ColumnElement[bool]:
     """The exact namespace where it has rows, else the rows of unknown namespace."""
-    if namespace is None:
-        _refuse_ambiguous(connection, trial)
-        return []
-    named = select(_row.id).where(_row.trial_name == trial, _row.namespace == namespace).limit(1)
-    if connection.execute(named).first() is not None:
-        return [_row.namespace == namespace]
-    return [_row.namespace.is_(None)]
+    exact: BindParameter[str] = bindparam("namespace")
+    other = observation_logs.alias()
+    named = exists().where(other.c.trial_name == bindparam("trial"), other.c.namespace == exact)
+    return or_(_row.namespace == exact, and_(_row.namespace.is_(None), ~named))
 
 
 def _refuse_ambiguous(connection: Connection, trial: str) -> None:

@@ -7,6 +7,7 @@ from kfx.apis.experiment import ConfigMapSource, Experiment, TrialParameterSpec,
 from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
 from kfx.controllers.experiment import ExperimentReconciler
+from kfx.controllers.pace import ExperimentPace
 from kfx.controllers.templates import CONFIG_MAPS, TemplateReader
 from kfx.katib.experiment_document import ExperimentDecodeError, decode_experiment
 from kfx.katib.names import EXPERIMENT_FINALIZER
@@ -14,7 +15,7 @@ from kfx.kube.model import Unreadable, to_builtins
 from kfx.runtime.plan import Note, Plan
 from kfx.runtime.reconcile import Request, StaleRead, TerminalError
 from tests.katib_objects import NOW, experiment, owner, said, suggestion, trial, unreadable
-from tests.unit.controllers.parts import Live, Plans, store_of, tallies_of
+from tests.unit.controllers.parts import Live, Plans, Seconds, store_of, tallies_of
 
 KEY = Request("ns", "e")
 PARAMETERS = (TrialParameterSpec(name="x", reference="x"),)
@@ -57,6 +58,14 @@ async def test_assignments_become_trials_with_the_template_filled_in() -> None:
     assert [job["metadata"]["name"] for job in jobs] == ["e-a", "e-b"]
     args = [job["spec"]["template"]["spec"]["containers"][0]["args"] for job in jobs]
     assert args == [["0"], ["1"]]
+
+
+async def test_the_next_request_waits_for_the_answer_to_the_last_and_trials_are_made_at_once() -> None:
+    pace = ExperimentPace(Seconds())
+    first = await reconcile(OF, suggestion("Created", "Running", requests=1, names=("e-a",)), pace=pace)
+    assert [patch.changes for patch in first.patch] == [{"spec": {"requests": 3}}]
+    again = await reconcile(OF, suggestion("Created", "Running", requests=2, names=("e-a",)), pace=pace)
+    assert (again.patch, len(again.create)) == ((), 1)
 
 
 async def test_a_template_that_misses_a_parameter_is_told_with_an_event() -> None:

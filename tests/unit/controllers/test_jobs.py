@@ -1,7 +1,9 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from kfx.apis.trial import Trial
 from kfx.config import TRIAL_RESOURCES
 from kfx.controllers.jobs import (
     MOST_UNLISTED,
@@ -9,10 +11,13 @@ from kfx.controllers.jobs import (
     not_followed,
     parse_trial_resource,
     parse_trial_resources,
+    unless_expected,
 )
+from kfx.kube.model import Unreadable, Unstructured
 from kfx.kube.resource import Resource
+from kfx.runtime.event import Event
 from kfx.runtime.store import Store
-from tests.katib_objects import JOBS, as_unstructured, job_document, trial
+from tests.katib_objects import JOBS, NOW, as_unstructured, job_document, trial, unreadable
 from tests.unit.controllers.parts import store_of
 
 
@@ -135,3 +140,33 @@ class TestOtherKinds:
         ]
         assert [jobs.resource_of(of) is None for of in kinds] == [False] * MOST_UNLISTED + [True]
         assert len(begun) == MOST_UNLISTED
+
+
+HERE = as_unstructured(job_document())
+GOING = replace(HERE, metadata=replace(HERE.metadata, deletion_timestamp=NOW, resource_version="9"))
+GOES, GONE, COMES = Event(HERE, GOING), Event(GOING, None), Event(None, HERE)
+
+
+@pytest.mark.parametrize(
+    ("of", "event", "told"),
+    [
+        (trial("Created", "Running"), GOES, True),
+        (trial("Created", "Running"), GONE, True),
+        (trial("Created", "Succeeded"), GOES, False),
+        (trial("Created", "Succeeded"), GONE, False),
+        (trial("Created", "Succeeded"), COMES, True),
+        (trial("Created", "EarlyStopped"), GONE, True),
+        (trial("Created", "Running"), Event(HERE, HERE), False),
+        (None, GONE, True),
+        (unreadable(Trial, "Created", "Succeeded"), GONE, True),
+    ],
+)
+def test_only_a_trial_that_has_ended_is_not_told_that_its_job_goes(
+    of: Trial | Unreadable | None, event: Event[Unstructured], told: bool
+) -> None:
+    assert unless_expected(store_of(of))(event) is told
+
+
+def test_a_job_of_nobody_is_told_as_any_other() -> None:
+    stray = replace(HERE, metadata=replace(HERE.metadata, owner_references=None))
+    assert unless_expected(store_of())(Event(stray, None))

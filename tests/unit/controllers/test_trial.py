@@ -1,5 +1,5 @@
 import asyncio
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 import pytest
@@ -145,6 +145,15 @@ def with_conditions(*words: str, success: str, failure: str = "") -> Trial:
 async def test_an_expression_that_cannot_be_evaluated_ends_the_trial() -> None:
     found = await Bench(with_conditions(*STARTED, success="a" * 5000), job_document()).run()
     assert found.status.conditions[-1].reason == "TrialFailed. Job reason: InvalidCondition"
+
+
+async def test_the_job_of_a_trial_that_has_ended_is_not_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(*_: object) -> NoReturn:
+        raise AssertionError("evaluated")
+
+    monkeypatch.setattr("kfx.controllers.trial.evaluate", look)
+    found = await Bench(trial(*STARTED, "Succeeded"), job_document("Complete")).run()
+    assert [delete.name for delete in found.delete] == ["e-1"]
 
 
 async def test_a_state_that_cannot_be_read_is_told_and_waited_out() -> None:

@@ -1,6 +1,7 @@
 """Keys from the queue to the reconciler, and what each outcome leads to."""
 
 import asyncio
+import uuid
 
 import pytest
 from structlog.contextvars import get_contextvars
@@ -273,6 +274,14 @@ async def test_reconciles_have_ids_of_their_own():
     reconciler = Scripted(Result(requeue_after=1))
     await run(reconciler, A)
     assert len({context["reconcileID"] for context in reconciler.contexts}) == 2
+
+
+async def test_the_id_of_a_reconcile_is_a_random_uuid():
+    reconciler = Scripted()
+    await run(reconciler, A)
+    text = reconciler.contexts[0]["reconcileID"]
+    found = uuid.UUID(text)
+    assert (str(found), found.version, found.variant) == (text, 4, uuid.RFC_4122)
 
 
 async def test_failures_are_reported_and_old_reads_are_not():
