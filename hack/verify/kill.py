@@ -167,6 +167,7 @@ async def _strike(rig: Rig, campaign: Campaign) -> bool:
                 return False
             if most == 1:
                 _note_absence(part, points[0], outcome)
+                campaign.store()
     return True
 
 
