@@ -53,8 +53,8 @@ class SuggestionStatus(Model, kw_only=True):
     suggestion_count: int = 0
     """How many assignments there are."""
     assignments_made: int = 0
-    """kfx's own, and only there once it is more than ``suggestionCount``: assignments that were given up count
-    in it for ever."""
+    """kfx's own, and only there once it is more than ``suggestionCount``: assignments that were given up
+    count in it for ever."""
     suggestions: tuple[TrialAssignment, ...] = ()
     """The assignments, oldest first."""
     start_time: Time | None = None

@@ -66,7 +66,9 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_help_is_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["-h"]) == 0
-    assert capsys.readouterr().out.startswith("Usage: kfx [flags]")
+    shown = capsys.readouterr().out
+    assert shown.startswith("Usage: kfx [flags]")
+    assert [line for line in shown.splitlines() if len(line) > 80] == []
 
 
 @pytest.mark.parametrize(
