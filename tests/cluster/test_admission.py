@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from hack.cluster import tokens
 from hack.cluster.layout import Layout
@@ -321,11 +322,17 @@ async def test_without_rights_on_secrets_one_replica_serves_from_memory(
     await allow_webhook_configurations_only(client)
     kubeconfig = tmp_path / "kubeconfig"
     tokens.write_token_kubeconfig(cluster, namespace="default", service_account="default", file=kubeconfig)
-    async with connected(kubeconfig) as limited, serving(limited, Answering(Denied("no"))) as port:
-        await configure(client, VALIDATING, port)
-        with pytest.raises(ApiError, match="denied the request: no"):
-            await create_once_trusted(client)
+    with capture_logs() as lines:
+        async with connected(kubeconfig) as limited, serving(limited, Answering(Denied("no"))) as port:
+            await configure(client, VALIDATING, port)
+            with pytest.raises(ApiError, match="denied the request: no"):
+                await create_once_trusted(client)
     assert not await exists(client)
+    (said,) = [line["error"] for line in lines if "kept in memory only" in line["event"]]
+    assert said == (
+        f"the role grants no get on Secret default/{SECRET}; in namespace default grant the rule "
+        f'{{apiGroups: [""], resources: ["secrets"], resourceNames: ["{SECRET}"], verbs: ["get", "patch"]}}'
+    )
 
 
 async def test_without_rights_on_webhook_configurations_it_is_not_ready_and_says_why(

@@ -148,7 +148,10 @@ async def test_without_the_secret_the_certificate_is_served_from_memory_and_that
             await until_ready(health)
             assert all(await bundles(client))
     (said,) = told(lines, "the certificate is kept in memory only: run one replica")
-    assert said["error"] == "grant create on Secret kubeflow/katib-webhook-cert"
+    assert said["error"] == (
+        "the role grants no create on Secret kubeflow/katib-webhook-cert; in namespace kubeflow grant the "
+        'rule {apiGroups: [""], resources: ["secrets"], verbs: ["create"]}'
+    )
 
 
 async def test_election_without_the_right_to_leases_names_it_and_leads_nobody(
