@@ -9,6 +9,9 @@ API_VERSION = "config.kubeflow.org/v1beta1"
 KIND = "KatibConfig"
 
 
+Objects = tuple[Mapping[str, Any], ...]
+
+
 class ResourceRequirements(Model, kw_only=True):
     """Requests and limits by resource name; quantities as they were written."""
 
@@ -16,9 +19,8 @@ class ResourceRequirements(Model, kw_only=True):
     """By resource name; a negative quantity takes the default away."""
     limits: Mapping[str, str | int | float] | None = None
     """By resource name; a negative quantity takes the default away."""
-
-
-Objects = tuple[Mapping[str, Any], ...]
+    claims: Objects = ()
+    """Devices that the pod claims, by the claim's name."""
 
 
 class SuggestionEntry(Model, kw_only=True):
@@ -45,6 +47,12 @@ class SuggestionEntry(Model, kw_only=True):
     """``IfNotPresent`` where it is not one of Kubernetes' three."""
     resources: ResourceRequirements = ResourceRequirements()
     """What its container asks for."""
+    resize_policy: Objects = ()
+    """What a change of resources in place does, by resource."""
+    restart_policy: str = ""
+    """Its own, where the cluster knows that of a container."""
+    restart_policy_rules: Objects = ()
+    """Which exit codes it is started anew for."""
     command: tuple[str, ...] = ()
     """Replaces the image's entry point."""
     args: tuple[str, ...] = ()
