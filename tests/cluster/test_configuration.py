@@ -6,6 +6,7 @@ from base64 import b64encode
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,10 +42,12 @@ async def client(credentials: Credentials) -> AsyncIterator[Client]:
         yield client
 
 
-async def verdict(client: Client) -> str:
-    """Of the webhooks on an Experiment that is in order: ``""``, or why it is refused."""
+async def verdict(client: Client, **spec: Any) -> str:
+    """Of the webhooks on an Experiment that is in order but for ``spec``: ``""``, or why it is refused."""
     try:
-        await client.create(Experiment.resource, sample(name="probe"), namespace="default", dry_run=True)
+        await client.create(
+            Experiment.resource, sample(name="probe", **spec), namespace="default", dry_run=True
+        )
     except ApiError as refused:
         return refused.message
     return ""
@@ -89,13 +92,54 @@ async def test_katib_config_acts_as_it_changes_in_both_of_its_forms(
         assert await until_verdict(client, "") == ""
 
 
-async def until_verdict(client: Client, reason: str) -> str:
+async def until_verdict(client: Client, reason: str, **spec: Any) -> str:
     async def told() -> list[str]:
-        found = await verdict(client)
+        found = await verdict(client, **spec)
         return [found] if (reason in found if reason else not found) else []
 
     (found,) = await until(told)
     return str(found)
+
+
+STOPPING = """
+runtime:
+  metricsCollectors: [{kind: StdOut, image: theirs}]
+  suggestions: [{algorithmName: random, image: theirs}]
+  earlyStoppings: [%s]
+"""
+MEDIAN = "{algorithmName: medianstop, image: theirs}"
+BLANK = "required value for image configuration of algorithm name: medianstop"
+RULES = [
+    # entries, the rule that is asked for, why it is refused with --suggestions=embedded and =image
+    ("", "medianstop", "this kfx answers: none; else drop", "failed to find early stopping config for algor"),
+    (MEDIAN, "medianstop", "", ""),
+    (MEDIAN, "best", "by ConfigMap katib-config: medianstop", "early stopping config for algorithm: best in"),
+    ("{algorithmName: medianstop, image: ' '}", "medianstop", BLANK, BLANK),
+    (MEDIAN, "medianstop", "", ""),
+]
+
+
+@pytest.mark.parametrize("place", ["embedded", "image"])
+async def test_a_rule_for_early_stopping_is_judged_by_what_katib_config_names(
+    client: Client, credentials: Credentials, tmp_path: Path, place: str
+) -> None:
+    health, port = free_ports(2)
+    flags = (f"--healthz-addr=127.0.0.1:{health}", f"--webhook-port={port}", f"--suggestions={place}")
+    await state(client, {NEW: STOPPING % ""})
+    async with working(client, credentials, tmp_path, *flags):
+        await until_ready(health)
+        await register(client, port, b64encode((tmp_path / "tls.crt").read_bytes()).decode())
+        for entries, rule, embedded, image in RULES:
+            await state(client, {NEW: STOPPING % entries})
+            reason = embedded if place == "embedded" else image
+            found = await until_verdict(client, reason, earlyStopping={"algorithmName": rule})
+            assert ("spec.earlyStopping.algorithmName: Invalid value" in found) == bool(reason)
+        collector = {"collector": {"kind": "TensorFlowEvent"}}
+        found = await verdict(
+            client, earlyStopping={"algorithmName": "medianstop"}, metricsCollectorSpec=collector
+        )
+        assert "spec.earlyStopping: Forbidden" in found
+    await client.delete(CONFIG_MAPS, CORE, "katib-config")
 
 
 async def test_an_enabled_generator_issues_for_its_service_and_mends_a_wiped_bundle_in_10_s(
