@@ -77,7 +77,8 @@ def check_early_stopping_suits(spec: ExperimentSpec, context: ValidationContext,
     elif image := _own_image(kind or "StdOut", context):
         findings.warn(
             "spec.earlyStopping: pods of trials that get stop rules will be refused, as image "
-            f"{image}, kfx's own collector, knows none; name Katib's image for {kind or 'StdOut'} in ConfigMap {CONFIG_MAP}"
+            f"{image}, kfx's own collector, knows none; name Katib's image for {kind or 'StdOut'} in "
+            f"ConfigMap {CONFIG_MAP}"
         )
 
 

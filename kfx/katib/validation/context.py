@@ -18,7 +18,7 @@ class ValidationContext:
     ``algorithms``, ``early_stoppings``: names this process answers itself; without any algorithm,
     katib-config answers for all. ``config``: katib-config with the built-in collectors, or the text of the
     error that reading it gave. ``trial_resources``: kinds of jobs as ``Kind.version.group``.
-    ``strict_kinds``: refuse other kinds (else warn). ``collector_image``: kfx's own, of whose abilities all is
+    ``strict_kinds``: refuse other kinds (else warn). ``collector_image``: kfx's own, whose abilities are
     known. ``template_text``: the text of the ConfigMap that the template names, or ``template_error`` why
     there is none.
     """

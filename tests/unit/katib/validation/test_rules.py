@@ -305,7 +305,8 @@ def test_kfxs_own_collector_is_refused_for_what_it_cannot_read() -> None:
     (refused,), warnings = judge_own(metricsCollectorSpec={"collector": {"kind": "TensorFlowEvent"}})
     assert refused == (
         'spec.metricsCollectorSpec.collector.kind: Invalid value: "TensorFlowEvent": image kfx:1, kfx\'s '
-        "own collector, reads StdOut and File only; name Katib's image for TensorFlowEvent in ConfigMap katib-config"
+        "own collector, reads StdOut and File only; name Katib's image for TensorFlowEvent in ConfigMap "
+        "katib-config"
     )
     assert warnings == []
 
