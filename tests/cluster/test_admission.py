@@ -287,6 +287,7 @@ async def exists(client: Client) -> bool:
 
 
 async def test_a_renewal_refuses_nobody(client: Client) -> None:
+    """K23: old and new are trusted side by side."""
     old = new_pair(NAME, now=datetime.now(UTC) - timedelta(days=250))
     await store(client, {"ca.crt": old.bundle, "tls.crt": old.cert_pem, "tls.key": old.key_pem})
     async with serving(client, Answering(), settle_time=3.0) as port:

@@ -223,6 +223,7 @@ def test_resources_have_katibs_defaults_and_no_request_above_a_default_limit(
     expected_requests: dict[str, str],
     expected_limits: dict[str, str],
 ) -> None:
+    """8.10, K21: row by row."""
     found = default_resources(ResourceRequirements(requests=requests, limits=limits))
     assert found == ResourceRequirements(requests=expected_requests, limits=expected_limits)
 
@@ -244,7 +245,7 @@ securityContext: {runAsUser: 1}"""
 
 
 def test_a_full_suggestion_keeps_all_but_the_reclaim_policy() -> None:
-    """W1.4.3, W8.10 suggestion defaults, fully specified."""
+    """8.10: suggestion defaults, fully specified."""
     entry = suggestion(FULL_SUGGESTION)
     assert (entry.image_pull_policy, entry.volume_mount_path, entry.service_account_name) == (
         "Always", "/here", "me",
