@@ -32,6 +32,7 @@ from tests.cluster.installation import (
 )
 from tests.cluster.katib import working
 from tests.cluster.test_webhooks import HOOKS, register, sample
+from tests.serving import new_pair, write_pair
 
 pytestmark = [pytest.mark.cluster, pytest.mark.real_time, pytest.mark.timeout(900)]
 
@@ -165,6 +166,35 @@ async def test_an_enabled_generator_issues_for_its_service_and_mends_a_wiped_bun
         assert b"" in await bundles(client)
         await until(lambda: all_are(client, content["ca.crt"]), seconds=10)
     await remove(client, SECRETS, CORE, "hooks-cert")
+
+
+async def test_files_that_change_are_what_the_api_server_sees_within_10_s_and_without_a_restart(
+    client: Client, credentials: Credentials, tmp_path: Path
+) -> None:
+    health, port = free_ports(2)
+    flags = (f"--healthz-addr=127.0.0.1:{health}", f"--webhook-port={port}")
+    async with working(client, credentials, tmp_path, *flags):
+        await until_ready(health)
+        await register(client, port, b64encode((tmp_path / "tls.crt").read_bytes()).decode())
+        fresh = new_pair()
+        write_pair(tmp_path, fresh)
+        await until(lambda: answers(port, fresh), seconds=10)
+        # the old one is trusted no longer, so that only the new one can make a call succeed
+        await trust(client, fresh.authorities[0])
+        assert await until_verdict(client, "") == ""
+        assert await all_are(client, fresh.authorities[0]), "files are somebody else's, and so is the bundle"
+
+
+async def answers(port: int, pair: Pair) -> bool:
+    return await dial(("127.0.0.1", port), verifier_of(pair)) is None
+
+
+async def trust(client: Client, bundle: bytes) -> None:
+    for resource in HOOKS.values():
+        document = await client.get_document(resource, "", "katib.kubeflow.org")
+        for hook in document["webhooks"]:
+            hook["clientConfig"]["caBundle"] = b64encode(bundle).decode()
+        await client.patch(resource, "", "katib.kubeflow.org", {"webhooks": document["webhooks"]})
 
 
 OPENSSL = """
