@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 from base64 import b64encode
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from tests.cluster.installation import (
     bundles,
     ensure,
     free_ports,
-    prepared,
+    prepared_client,
     register_without_bundle,
     remove,
     stored,
@@ -37,10 +36,7 @@ from tests.serving import new_pair, write_pair
 pytestmark = [pytest.mark.cluster, pytest.mark.real_time, pytest.mark.timeout(900)]
 
 
-@pytest.fixture
-async def client(credentials: Credentials) -> AsyncIterator[Client]:
-    async with prepared(credentials) as client:
-        yield client
+client = pytest.fixture(prepared_client)
 
 
 async def verdict(client: Client, **spec: Any) -> str:

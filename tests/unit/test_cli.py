@@ -21,16 +21,9 @@ from kfx.config import Config
 from kfx.kube.credentials import CredentialsError, load_credentials
 from kfx.runtime.address import Address, AddressInUse
 from kfx.runtime.leader import LeadershipLost
+from tests.nowhere import KUBECONFIG
 from tests.playback import answer, playing
 from tests.serving import new_pair, write_pair
-
-KUBECONFIG = """
-apiVersion: v1
-kind: Config
-clusters: [{name: c, cluster: {server: "http://127.0.0.1:1"}}]
-contexts: [{name: c, context: {cluster: c}}]
-current-context: c
-"""
 
 
 @pytest.fixture
