@@ -3,6 +3,8 @@
 import shutil
 import subprocess
 from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -58,6 +60,17 @@ async def state(client: Client, data: dict[str, str | None]) -> None:
         await ensure(client, CONFIG_MAPS, "katib-config", CORE, data=data)
 
 
+@asynccontextmanager
+async def asked(client: Client, credentials: Credentials, folder: Path, *flags: str) -> AsyncIterator[int]:
+    """The process, with its certificate in files, once the API server asks it; the webhooks' port."""
+    health, port = free_ports(2)
+    own = (f"--healthz-addr=127.0.0.1:{health}", f"--webhook-port={port}")
+    async with working(client, credentials, folder, *own, *flags):
+        await until_ready(health)
+        await register(client, port, b64encode((folder / "tls.crt").read_bytes()).decode())
+        yield port
+
+
 NEW, OLD = "katib-config.yaml", "metrics-collector-sidecar"
 STATES: list[tuple[dict[str, str | None], str]] = [
     (
@@ -76,11 +89,7 @@ STATES: list[tuple[dict[str, str | None], str]] = [
 async def test_katib_config_acts_as_it_changes_in_both_of_its_forms(
     client: Client, credentials: Credentials, tmp_path: Path
 ) -> None:
-    health, port = free_ports(2)
-    flags = (f"--healthz-addr=127.0.0.1:{health}", f"--webhook-port={port}")
-    async with working(client, credentials, tmp_path, *flags):
-        await until_ready(health)
-        await register(client, port, b64encode((tmp_path / "tls.crt").read_bytes()).decode())
+    async with asked(client, credentials, tmp_path):
         assert await until_verdict(client, "") == ""
         for data, reason in STATES:
             await state(client, data)
@@ -120,12 +129,8 @@ RULES = [
 async def test_a_rule_for_early_stopping_is_judged_by_what_katib_config_names(
     client: Client, credentials: Credentials, tmp_path: Path, place: str
 ) -> None:
-    health, port = free_ports(2)
-    flags = (f"--healthz-addr=127.0.0.1:{health}", f"--webhook-port={port}", f"--suggestions={place}")
     await state(client, {NEW: STOPPING % ""})
-    async with working(client, credentials, tmp_path, *flags):
-        await until_ready(health)
-        await register(client, port, b64encode((tmp_path / "tls.crt").read_bytes()).decode())
+    async with asked(client, credentials, tmp_path, f"--suggestions={place}"):
         for entries, rule, embedded, image in RULES:
             await state(client, {NEW: STOPPING % entries})
             reason = embedded if place == "embedded" else image
@@ -167,11 +172,7 @@ async def test_an_enabled_generator_issues_for_its_service_and_mends_a_wiped_bun
 async def test_files_that_change_are_what_the_api_server_sees_within_10_s_and_without_a_restart(
     client: Client, credentials: Credentials, tmp_path: Path
 ) -> None:
-    health, port = free_ports(2)
-    flags = (f"--healthz-addr=127.0.0.1:{health}", f"--webhook-port={port}")
-    async with working(client, credentials, tmp_path, *flags):
-        await until_ready(health)
-        await register(client, port, b64encode((tmp_path / "tls.crt").read_bytes()).decode())
+    async with asked(client, credentials, tmp_path) as port:
         fresh = new_pair()
         write_pair(tmp_path, fresh)
         await until(lambda: answers(port, fresh), seconds=10)
