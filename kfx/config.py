@@ -330,8 +330,17 @@ def _who_asks_for_spans(endpoint: str, env: Mapping[str, str]) -> str:
 
 
 def _collectors_dial(env: Mapping[str, str], core: str) -> str:
-    """Katib ``consts.getDBManagerAddr``: a variable that is set but empty counts as set."""
+    """Katib ``consts.getDBManagerAddr``: a variable that is set but empty counts as set.
+
+    Unlike Katib, kfx names a port that is none at once: every collector would fail by it.
+    """
     host = env.get("KATIB_DB_MANAGER_SERVICE_IP", "katib-db-manager")
     namespace = env.get("KATIB_DB_MANAGER_SERVICE_NAMESPACE", core)
     port = env.get("KATIB_DB_MANAGER_SERVICE_PORT", "6789")
+    try:
+        flags.parse_port(port or "6789")
+    except ValueError as error:
+        raise FlagError(
+            f'invalid value "{port}" for variable KATIB_DB_MANAGER_SERVICE_PORT: {error}'
+        ) from None
     return f"{host}.{namespace}:{port}" if namespace else f"{host}:{port}"

@@ -202,6 +202,14 @@ def test_a_malformed_value_is_refused_by_every_key_of_the_file(key, name, katib_
     assert str(caught.value).startswith(start)
 
 
+@pytest.mark.parametrize("port", ["tcp://10.0.0.1:6789", "70000", "api"])
+def test_a_port_of_the_database_manager_that_is_none_is_refused_by_its_variable(port):
+    with pytest.raises(
+        FlagError, match=f'^invalid value "{port}" for variable {IP[:-2]}PORT: expected a port'
+    ):
+        load_config([], {f"{IP[:-2]}PORT": port})
+
+
 def test_of_one_flag_given_twice_the_last_counts_and_lists_grow():
     config = load_config(
         [
