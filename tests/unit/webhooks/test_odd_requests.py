@@ -5,6 +5,7 @@ it: the API server alone decides what it sends. A review without an object is re
 """
 
 import json
+import time
 from contextlib import nullcontext
 from typing import Any
 
@@ -69,8 +70,8 @@ async def test_W10_a_dry_run_tells_nobody_anything() -> None:
 
 
 async def test_W9_ten_times_the_parameters_are_ten_times_the_work() -> None:
-    few, many = await judging(1_000), await judging(10_000)
-    assert 10_000 < many < 11 * few
+    few, many = await judging(200), await judging(2_000)
+    assert 2_000 < many < 11 * few
 
 
 async def judging(parameters: int) -> int:
@@ -95,13 +96,14 @@ async def judging(parameters: int) -> int:
     ],
     ids=["text", "numbers", "members", "too many numbers", "too many members"],
 )
-def test_W9_a_large_review_is_read_or_refused_without_a_look_at_each_value(
+def test_W9_a_large_review_is_read_or_refused_at_five_megabytes_a_second(
     content: dict[str, Any], read: bool
 ) -> None:
     body = json.dumps({"request": {"uid": "u", "object": content}}, separators=(",", ":")).encode()
-    with counted() as steps, nullcontext() if read else pytest.raises(InvalidRequest, match="100000 values"):
+    began = time.process_time()
+    with nullcontext() if read else pytest.raises(InvalidRequest, match="more than 100000 values"):
         decode_review(body).request.document()
-    assert steps.count < 200, "what is done for each byte or value is done in C"
+    assert time.process_time() - began < len(body) / 5e6
 
 
 async def test_W13_the_patch_of_a_pod_of_a_thousand_containers_is_within_the_apis_bounds() -> None:
