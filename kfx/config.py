@@ -196,9 +196,9 @@ FLAGS: tuple[Flag, ...] = (
         "image of the injected metrics collector, when katib-config names none", parse_image,
     ),
     Flag(
-        "collector-sidecar", "form", "classic",
+        "collector-sidecar", "form", "auto",
         "kfx's own collector as a container (classic), or as an init container that stays (native, from "
-        "Kubernetes 1.29); auto: native where the API server can",
+        "Kubernetes 1.29); auto: native where the API server can; any other image is a container always",
         flags.parse_choice("auto", "native", "classic"),
     ),
     Flag(

@@ -89,21 +89,30 @@ def job(name: str = "e-1", *words: str, created: str = OLD, **spec: Any) -> dict
 
 
 def pod(name: str = "e-1", phase: str = "Running", *, created: str = OLD, **states: Any) -> DetailedPod:
-    """Its pod; ``states``: of ``train`` and ``collector``, running where nothing is said."""
+    """Its pod; ``states``: of ``train`` and ``collector``, running where nothing is said.
+
+    ``native``: the collector is an init container that stays, behind another.
+    """
     names = {"train": "train", "collector": COLLECTOR}
     entries = [
         {"name": names[key], "image": "i", **states.get(key, {"state": {"running": {"startedAt": OLD}}})}
         for key in names
     ]
     containers = [{"name": each} for each in names.values()]
+    stay = [{**entries[-1], "name": "proxy"}, entries.pop()] if states.get("native") else []
     return decode_pod(
         {
             "metadata": {"name": f"{name}-pod", "namespace": "ns", "uid": name, "creationTimestamp": created},
-            "spec": {"nodeName": states.get("node", "node-1"), "containers": containers},
+            "spec": {
+                "nodeName": states.get("node", "node-1"),
+                "containers": containers[: len(entries)],
+                "initContainers": [{"name": each["name"]} for each in stay],
+            },
             "status": {
                 "phase": phase,
                 "conditions": states.get("conditions", []),
                 "containerStatuses": entries if phase == "Running" else [],
+                "initContainerStatuses": stay,
             },
         }
     )
@@ -323,6 +332,7 @@ CASES: dict[str, Callable[[], Facts]] = {
             ),
         )
     ),
+    "native_collector_does_not_end": lambda: one(pods=(pod(train=_ENDED, native=True),)),
     "collector_does_not_end": lambda: one(pods=(pod(train=_ENDED),)),
     "metrics_do_not_come": lambda: one(
         job=job("e-1", "Complete") | {"status": job("e-1", "Complete")["status"] | {"completionTime": OLD}},

@@ -24,14 +24,15 @@ def digest_of(content: bytes) -> str:
 
 @dataclass
 class Registry:
-    """``auth``: empty, ``basic`` or ``bearer``; then only ``user`` with ``password`` is let in, unless
-    ``anonymous`` tokens are given. ``answers`` by path replace what would be said.
+    """``auth``: empty, ``basic`` or ``bearer``; then only ``user`` with ``password`` is let in, or who posts
+    ``identity_token``, unless ``anonymous`` tokens are given. ``answers`` by path replace what would be said.
     """
 
     auth: str = ""
     anonymous: bool = False
     user: str = "me"
     password: str = "s3cret-canary"
+    identity_token: str = ""
     port: int = 0
     scheme: str = "http"
     name: str = "127.0.0.1"
@@ -90,6 +91,13 @@ class Registry:
         if request.path in self.answers:
             return await self.answers[request.path](request)
         basic = "Basic " + base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+        if request.path == "/token" and request.method == "POST":
+            form = await request.post()
+            assert form["service"] == "the registry"
+            assert form["grant_type"] == "refresh_token"
+            if not self.identity_token or form["refresh_token"] != self.identity_token:
+                return web.Response(status=401)
+            return web.json_response({"access_token": "tok-" + str(form["scope"])})
         if request.path == "/token":
             if authorization == basic or self.anonymous:
                 assert request.query["service"] == "the registry"
@@ -119,6 +127,7 @@ async def serving(registry: Registry, tls: ssl.SSLContext | None = None) -> Asyn
     """The registry, reachable at its ``host`` inside the block."""
     application = web.Application()
     application.router.add_get("/{path:.*}", registry.answer)
+    application.router.add_post("/{path:.*}", registry.answer)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
     try:

@@ -1,5 +1,6 @@
 """What is served: webhooks, health, metrics, debug pages, gRPC."""
 
+import os
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -9,6 +10,7 @@ from kfx.build.parts import AGENT, Parts
 from kfx.controllers import indexes
 from kfx.katib.image_suggestion import Inside
 from kfx.katib.injection import InjectionSettings
+from kfx.registry.docker_config import DockerConfig, docker_config_path
 from kfx.runtime.access import AccessReviewer
 from kfx.runtime.admission import AdmissionHandler, AdmissionServer
 from kfx.runtime.certs import CertificateSource, SelfSigned
@@ -102,7 +104,12 @@ def build_handlers(parts: Parts) -> Sequence[AdmissionHandler]:
         trials=parts.trials,
         suggestions=parts.suggestions,
         config=parts.katib_config,
-        images=ImageCommands(client=parts.reader, registries=parts.registries, clock=time.monotonic),
+        images=ImageCommands(
+            client=parts.reader,
+            registries=parts.registries,
+            docker=DockerConfig(docker_config_path(os.environ), clock=time.monotonic),
+            clock=time.monotonic,
+        ),
         settings=SettingsReader(
             InjectionSettings(
                 db_manager_address=parts.config.db_manager_address,

@@ -7,11 +7,11 @@ file: ``completed`` there means that the training ended well, no file that it di
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kfx.collector.errors import CollectorError
+from kfx.collector.errors import CollectorError, TrainingFailed
 
 START_GRACE = 10.0
 """Seconds for the training to appear: its image may still be on the way when the collector starts."""
@@ -98,8 +98,13 @@ class Training:
         for _ in self._polls():
             on_poll()
             running = self._awaited(others) if wait_all else []
-            if (main is None or self._ended_well(main)) and not running:
-                return
+            try:
+                if (main is None or self._ended_well(main)) and not running:
+                    return
+            except TrainingFailed:
+                if not self._comes_again():
+                    raise
+                main, others = self._find()
             if timeout and self._clock() - started >= timeout:
                 raise CollectorError(f"the training did not end within {timeout:g} s (-timeout)")
 
@@ -108,6 +113,25 @@ class Training:
         for _ in self._polls():
             if self._ending is None or self._ending():
                 return
+
+    def _comes_again(self) -> bool:
+        """Whether the training is started again (``restartPolicy: OnFailure``) before the pod ends.
+
+        A sidecar that ended with each attempt would itself be started again ever later, and the attempt that
+        succeeds could be over before: a pod does not wait for a sidecar that is not there.
+        """
+        if self._ending is None:
+            return False
+        for _ in self._polls():
+            if self._marked(self._table.roots()) or self._any_completed():
+                return True
+            if self._ending():
+                return False
+        raise AssertionError("polling never ends by itself")
+
+    def _marked(self, roots: Sequence[Process]) -> list[int]:
+        mark = f"echo {COMPLETED} > {self._path.parent}"
+        return [process.pid for process in roots if mark in process.command]
 
     def _awaited(self, others: list[int]) -> list[int]:
         """The other containers that still run; near the end those are sidecars, which wait for this one."""
@@ -129,12 +153,10 @@ class Training:
         """
         deadline = self._clock() + START_GRACE
         native = self._ending is not None
-        mark = f"echo {COMPLETED} > {self._path.parent}"
         for _ in self._polls():
             late = self._ending() if self._ending is not None else self._clock() >= deadline
             roots = self._table.roots()
-            marked = [process.pid for process in roots if mark in process.command]
-            if marked:
+            if marked := self._marked(roots):
                 return marked[-1], [process.pid for process in roots if process.pid != marked[-1]]
             if self._any_completed():
                 return None, [process.pid for process in roots]
@@ -155,12 +177,12 @@ class Training:
         if found == EARLY_STOPPED:
             return False  # the wrapper is about to write over it
         if found is None:
-            raise CollectorError(
+            raise TrainingFailed(
                 f"the training ended without writing {marker}: its command failed, or replaced its shell "
                 "(exec); see the log of the training container"
             )
         if found != COMPLETED:
-            raise CollectorError(f"{marker} says {found[:80]!r}: the training did not complete")
+            raise TrainingFailed(f"{marker} says {found[:80]!r}: the training did not complete")
         return True
 
     def _nothing_found(self) -> str:

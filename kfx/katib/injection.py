@@ -17,6 +17,7 @@ from kfx.katib.katib_config import KatibConfigError, RuntimeConfig
 from kfx.katib.names import LABEL_EXPERIMENT, LABEL_TRIAL
 from kfx.katib.sidecar import (
     METRICS_VOLUME,
+    NATIVE_GRACE,
     STD_OUT_FILE,
     WRAPPED_KINDS,
     InjectionError,
@@ -135,14 +136,26 @@ def _collector_operations(
         added.mounts.append(mount)
         added.volumes.append({"name": METRICS_VOLUME, "emptyDir": {}})
         sidecar["volumeMounts"] = [*(sidecar.get("volumeMounts") or ()), mount]
-    # Only as an init container has a container a restart policy: kubelets then let it stay beside the others.
-    home = "initContainers" if "restartPolicy" in sidecar else "containers"
     return [
-        *_append("/spec", pod["spec"], home, [sidecar]),
+        *_place_sidecar(pod["spec"], sidecar),
         {"op": "add", "path": "/spec/shareProcessNamespace", "value": True},
         *_append(f"/spec/containers/{index}", primary, "volumeMounts", added.mounts),
         *_append("/spec", pod["spec"], "volumes", added.volumes),
     ]
+
+
+def _place_sidecar(pod_spec: Mapping[str, Any], sidecar: Mapping[str, Any]) -> Operations:
+    """Only as an init container has a container a restart policy: kubelets let it stay beside the others.
+
+    Its time to report is the pod's to end, which no training needs: SIGTERM ends its wrapping shell at once.
+    """
+    if "restartPolicy" not in sidecar:
+        return _append("/spec", pod_spec, "containers", [sidecar])
+    placed = _append("/spec", pod_spec, "initContainers", [sidecar])
+    if (pod_spec.get("terminationGracePeriodSeconds") or 0) >= NATIVE_GRACE:
+        return placed
+    grace = {"op": "add", "path": "/spec/terminationGracePeriodSeconds", "value": NATIVE_GRACE}
+    return [*placed, grace]
 
 
 def _sidecar(
@@ -180,7 +193,7 @@ def _stopping_address(suggestion: Suggestion, settings: InjectionSettings) -> st
 def _add_suggestion_volume(added: _Additions, trial: Trial, suggestion: Suggestion) -> None:
     """The directory that population based training shares between trials."""
     settings = suggestion.spec.algorithm.algorithm_settings if suggestion.spec.algorithm else ()
-    path = next((setting.value for setting in settings if setting.name == SUGGESTION_DIR), "")
+    path = next((each.value for each in settings if each.name == SUGGESTION_DIR and each.value), "")
     if not path:
         return
     sub_path = f"{suggestion.metadata.name}/{trial.metadata.name}"

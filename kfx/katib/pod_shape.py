@@ -54,6 +54,7 @@ class _Spec(Model):
     volumes: tuple[dict[str, Any], ...] | None = None
     security_context: _SecurityContext | None = None
     service_account_name: str | None = None
+    termination_grace_period_seconds: int | None = None
     image_pull_secrets: tuple[_Named, ...] | None = None
     node_selector: dict[str, str] | None = None
 

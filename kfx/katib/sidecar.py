@@ -16,6 +16,9 @@ STD_OUT_FILE = "/var/log/katib/metrics.log"
 METRICS_VOLUME = "metrics-volume"
 WRAPPED_KINDS = ("StdOut", "File", "TensorFlowEvent")
 OWN_COMMAND = ("kfx", "metrics-collector")
+NATIVE_GRACE = 360
+"""Seconds that a native sidecar needs after the training's end: its patience with a store that is away, and
+some more. The kubelet kills it once the pod's ``terminationGracePeriodSeconds`` are over, by default 30."""
 
 
 class InjectionError(Exception):

@@ -1,4 +1,4 @@
-"""GET requests to registries, with their logins, their redirects and a limit to everything."""
+"""Requests to registries, which only read, with their logins, their redirects and a limit to everything."""
 
 import hashlib
 import re
@@ -96,16 +96,23 @@ class RegistryClient:
         """Whether ``host:port`` is spoken to without TLS: this machine's own, and those that were named."""
         return authority in self._plain_http or is_loopback(URL(f"//{authority}").host or "")
 
-    async def get(self, url: URL, headers: Mapping[str, str], limit: int) -> _Answer:
+    async def ask(
+        self, url: URL, headers: Mapping[str, str], limit: int, form: Mapping[str, str] | None = None
+    ) -> _Answer:
         """One answer; its body only where it is a success, and never more than ``limit`` bytes.
 
-        Raises :class:`RegistryError`.
+        A ``form`` is posted. Raises :class:`RegistryError`.
         """
         if self._session is None:
             raise RegistryUnavailable("registries are not asked outside running()")
         try:
-            async with self._session.get(
-                url, headers=headers, allow_redirects=False, proxy=_proxy_for(url)
+            async with self._session.request(
+                "GET" if form is None else "POST",
+                url,
+                headers=headers,
+                data=form,
+                allow_redirects=False,
+                proxy=_proxy_for(url),
             ) as response:
                 body = await _read(response, limit) if response.status == 200 else b""
                 found = response.headers
@@ -158,7 +165,7 @@ class Repository:
             headers = {"Accept": accept}
             if self._authorization and at_home:
                 headers["Authorization"] = self._authorization
-            answer = await self._client.get(url, headers, DOCUMENT_LIMIT)
+            answer = await self._client.ask(url, headers, DOCUMENT_LIMIT)
             if answer.status == 200:
                 return answer.body
             if answer.status == 401 and at_home and not authorized:
@@ -174,7 +181,7 @@ class Repository:
         challenge = parse_challenges(challenges)
         if challenge is not None and challenge.scheme == "bearer":
             self._authorization = f"Bearer {await self._ask_token(challenge)}"
-        elif challenge is not None and self._login is not None:
+        elif challenge is not None and self._login is not None and self._login.username:
             self._authorization = self._login.basic()
         else:
             raise _refusal(self._base, 401, with_login=self._login is not None)
@@ -182,9 +189,13 @@ class Repository:
     async def _ask_token(self, challenge: Challenge) -> str:
         scope = {"scope": f"repository:{self._image.repository}:pull"}
         service = {"service": challenge.service} if challenge.service else {}
-        url = self._allowed(self._base, challenge.realm).update_query({**service, **scope})
-        headers = {"Authorization": self._login.basic()} if self._login is not None else {}
-        answer = await self._client.get(url, headers, TOKEN_LIMIT)
+        url = self._allowed(self._base, challenge.realm)
+        if self._login is not None and self._login.identity_token:
+            form = {**service, **scope, **_refresh(self._login.identity_token)}
+            answer = await self._client.ask(url, {}, TOKEN_LIMIT, form)
+        else:
+            headers = {"Authorization": self._login.basic()} if self._login is not None else {}
+            answer = await self._client.ask(url.update_query({**service, **scope}), headers, TOKEN_LIMIT)
         if answer.status != 200:
             raise _refusal(url, answer.status, with_login=self._login is not None)
         try:
@@ -215,6 +226,11 @@ class Repository:
         return url.with_fragment(None)
 
 
+def _refresh(token: str) -> dict[str, str]:
+    """An identity token is OAuth's refresh token (distribution's ``spec/auth/oauth``)."""
+    return {"grant_type": "refresh_token", "client_id": "kfx", "refresh_token": token}
+
+
 def _proxy_for(url: URL) -> str | None:
     """The environment's proxy. aiohttp would also read ``.netrc``, whose logins are none of a trial's."""
     host = url.host or ""
@@ -239,7 +255,9 @@ def _refusal(url: URL, status: int, *, with_login: bool) -> RegistryError:
     if status in _TEMPORARY:
         return RegistryUnavailable(f"{host} answers {status}")
     if status in {401, 403}:
-        login = "the login of a pull secret" if with_login else "no login: no pull secret of the pod names it"
+        login = "the login of a pull secret or of kfx's Docker configuration"
+        if not with_login:
+            login = "no login: no pull secret of the pod names it, nor does kfx's Docker configuration"
         return RegistryError(f"{host} denies access ({status}) with {login}")
     if status == 404:
         return RegistryError(f"{host} has no such image (404)")

@@ -1,4 +1,4 @@
-"""Logins from the Secrets that Kubernetes pulls images with."""
+"""Logins from the Secrets that Kubernetes pulls images with, and from files in the same form."""
 
 import base64
 import binascii
@@ -19,10 +19,11 @@ _KEYS = {
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A name and its password; neither is ever shown."""
+    """A name and its password, or a token that another one is given for; none of them is ever shown."""
 
     username: str = field(repr=False)
     password: str = field(repr=False)
+    identity_token: str = field(default="", repr=False)
 
     def basic(self) -> str:
         """The value of an ``Authorization`` header."""
@@ -41,6 +42,13 @@ class Logins:
 
     def __init__(self, secrets: Iterable[Mapping[str, Any]] = ()) -> None:
         self._entries = [entry for secret in secrets for entry in _read_secret(secret)]
+
+    @classmethod
+    def of_file(cls, content: Mapping[str, Any]) -> "Logins":
+        """Those of a Docker configuration file."""
+        found = cls()
+        found._entries = list(_read_places(content.get("auths")))
+        return found
 
     def find(self, image: ImageReference) -> Login | None:
         """The login whose place is described most closely; the first of equals."""
@@ -76,7 +84,14 @@ def _read_secret(secret: Mapping[str, Any]) -> Iterable[_Entry]:
         found = msgspec.json.decode(base64.b64decode(text))
     except (ValueError, RecursionError):
         return
-    places = found.get("auths") if key == ".dockerconfigjson" and isinstance(found, dict) else found
+    yield from _read_places(found.get("auths") if _is_new(key, found) else found)
+
+
+def _is_new(key: str, content: Any) -> bool:
+    return key == ".dockerconfigjson" and isinstance(content, dict)
+
+
+def _read_places(places: Any) -> Iterable[_Entry]:
     for place, entry in (places if isinstance(places, dict) else {}).items():
         login = _read_login(entry)
         if login is not None:
@@ -94,7 +109,9 @@ def _read_place(text: str) -> tuple[str, str]:
 def _read_login(entry: Any) -> Login | None:
     if not isinstance(entry, dict):
         return None
-    name, password = entry.get("username"), entry.get("password")
+    name, password, token = entry.get("username"), entry.get("password"), entry.get("identitytoken")
+    if isinstance(token, str) and token:
+        return Login("", "", identity_token=token)
     if isinstance(entry.get("auth"), str) and entry["auth"]:
         try:
             name, _, password = base64.b64decode(entry["auth"]).decode().partition(":")

@@ -9,9 +9,10 @@ from weakref import WeakValueDictionary
 from kfx.kube.errors import Forbidden, NotFound
 from kfx.kube.resource import Resource
 from kfx.registry.client import RegistryClient
+from kfx.registry.docker_config import DockerConfig
 from kfx.registry.errors import RegistryError, RegistryUnavailable
 from kfx.registry.image import ImageCommand, Platform, read_command
-from kfx.registry.logins import Logins
+from kfx.registry.logins import Login, Logins
 from kfx.registry.reference import ImageReference, parse_reference
 from kfx.runtime.memory import Expiring, LeastRecentlyUsed
 
@@ -52,13 +53,19 @@ class _Question:
 class ImageCommands:
     """Answers from memory where the same was asked before: of a digest for good, of a tag for a minute.
 
-    ``clock`` counts seconds.
+    ``docker``: kfx's own logins, for what no pull secret opens. ``clock`` counts seconds.
     """
 
     def __init__(
-        self, *, client: DocumentReader, registries: RegistryClient, clock: Callable[[], float]
+        self,
+        *,
+        client: DocumentReader,
+        registries: RegistryClient,
+        clock: Callable[[], float],
+        docker: DockerConfig | None = None,
     ) -> None:
         self._client = client
+        self._docker = docker
         self._registries = registries
         self._known: Expiring[_Question, ImageCommand | RegistryError] = Expiring(clock, REMEMBERED)
         self._configurations: LeastRecentlyUsed[str, ImageCommand] = LeastRecentlyUsed(REMEMBERED)
@@ -105,15 +112,14 @@ class ImageCommands:
         return known
 
     async def _ask(self, question: _Question) -> ImageCommand | RegistryError:
-        secrets, forbidden = await self._pull_secrets(question)
-        login = Logins(secrets).find(question.image)
+        login, remark = await self._find_login(question)
         repository = self._registries.repository(question.image, login)
         try:
             digest, command = await read_command(
                 repository, question.image.version, question.platforms, self._configurations.get
             )
         except RegistryError as error:
-            answer = type(error)(f"{error}{forbidden}")
+            answer = type(error)(f"{error}{remark}")
             self._remember(question, answer)
             return answer
         self._configurations.put(digest, command)
@@ -127,6 +133,17 @@ class ImageCommands:
         elif question.image.digest:
             seconds = float("inf")
         self._known.put(question, answer, seconds)
+
+    async def _find_login(self, question: _Question) -> tuple[Login | None, str]:
+        """A login, and what kept kfx from finding one, which matters only if the registry wants it."""
+        secrets, remark = await self._pull_secrets(question)
+        login = Logins(secrets).find(question.image)
+        if login is None and self._docker is not None:
+            try:
+                login = await self._docker.find(question.image)
+            except RegistryError as error:
+                remark += f"; {error}"
+        return login, remark
 
     async def _pull_secrets(self, question: _Question) -> tuple[list[Mapping[str, Any]], str]:
         """The Secrets there are, of the pod first, and a remark on those that kfx may not read."""

@@ -15,9 +15,11 @@ import pytest
 from hack.cluster.layout import cache_dir
 from hack.registry import find_registry
 from kfx.registry.client import RegistryClient
+from kfx.registry.docker_config import DockerConfig
 from kfx.registry.errors import RegistryError
 from kfx.webhooks.image_commands import ImageCommands
 from tests.oci_registry import CONFIG, INDEX, MANIFEST, Registry, digest_of
+from tests.unit.registry.test_docker_config import install_helper
 from tests.unit.webhooks.documents import Documents
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
@@ -121,3 +123,16 @@ async def test_a_real_registry_says_what_its_images_run(registry: Registry, push
         with pytest.raises(RegistryError, match="denies access") as caught:
             await find(":plain", imagePullSecrets=[])
         assert PASSWORD not in str(caught.value)
+
+
+async def test_a_real_registry_is_opened_by_a_credential_helper(
+    registry: Registry, pusher: Pusher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await pusher.image("plain", "amd64", Cmd=["train"])
+    install_helper(tmp_path, monkeypatch, "cloud", Username=USER, Secret=PASSWORD)
+    (tmp_path / "config.json").write_text(json.dumps({"credHelpers": {registry.host: "cloud"}}))
+    client = RegistryClient(user_agent="test")
+    docker = DockerConfig(tmp_path / "config.json", clock=lambda: 0.0)
+    commands = ImageCommands(client=Documents(), registries=client, docker=docker, clock=lambda: 0.0)
+    async with client.running():
+        assert await commands.find({"image": f"{registry.host}/team/app:plain"}, {}, "user") == ("train",)

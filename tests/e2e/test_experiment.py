@@ -40,7 +40,7 @@ def test_every_trial_ran_one_job_whose_pod_carried_the_collector(kfx: Platform) 
     pods = kfx.get("pods", selector=f"{EXPERIMENT}={name}")
     assert {p["metadata"]["labels"]["katib.kubeflow.org/trial"] for p in pods} == trials.keys()
     for pod in pods:
-        assert "metrics-logger-and-collector" in [c["name"] for c in pod["spec"]["containers"]]
+        assert [c["name"] for c in pod["spec"]["initContainers"]] == ["metrics-logger-and-collector"]
 
 
 def test_a_jobs_work_is_taken_away_once_its_trial_has_ended(kfx: Platform) -> None:

@@ -334,10 +334,14 @@ def test_a_collector_is_named_by_a_url_without_credentials(text):
 
 
 def test_the_collectors_form_and_the_registries_without_tls_are_told_by_flags():
-    assert (load_config([], {}).collector_sidecar, load_config([], {}).insecure_registry) == ("classic", ())
-    flags = ["--collector-sidecar=auto", "--insecure-registry=r.local:5000", "--insecure-registry=10.0.0.1"]
+    assert (load_config([], {}).collector_sidecar, load_config([], {}).insecure_registry) == ("auto", ())
+    flags = [
+        "--collector-sidecar=classic",
+        "--insecure-registry=r.local:5000",
+        "--insecure-registry=10.0.0.1",
+    ]
     config = load_config(flags, {})
-    assert config.collector_sidecar == "auto"
+    assert config.collector_sidecar == "classic"
     assert config.insecure_registry == ("r.local:5000", "10.0.0.1")
 
 

@@ -332,6 +332,8 @@ def _explain_no_collector(view: View, pod: DetailedPod) -> Broken:
 def _check_lingering(view: View, trial: Trial, pod: DetailedPod, collector: str) -> Broken | None:
     """The training has ended and another container goes on: the job would wait for it for ever."""
     states = {each.name: each.state for each in pod.status.container_statuses}
+    # No other sidecar among the init containers keeps a pod from ending.
+    states |= {each.name: each.state for each in pod.status.init_container_statuses if each.name == collector}
     training = states.get(trial.spec.primary_container_name)
     if training is None or training.terminated is None or training.terminated.exit_code != 0:
         return None

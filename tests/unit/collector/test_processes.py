@@ -223,6 +223,31 @@ def test_a_native_sidecar_tells_of_a_training_that_it_never_saw(pod: Pod) -> Non
     assert pod.now == 50
 
 
+def test_a_native_sidecar_sees_a_training_that_failed_start_again(pod: Pod) -> None:
+    pod.train(7)
+    pod.at(3, lambda: pod.end(7))
+    pod.at(20, lambda: pod.train(8))
+    pod.at(25, lambda: pod.end(8))
+    pod.at(60, lambda: pod.train(9))
+    pod.at(70, lambda: pod.end(9, "completed"))
+    assert pod.wait(terminated=1000) == 70
+
+
+def test_a_native_sidecar_counts_a_second_attempt_that_was_over_between_two_looks(pod: Pod) -> None:
+    pod.train(7)
+    pod.at(3, lambda: pod.end(7))
+    pod.at(20, lambda: (pod.metrics / "8.pid").write_text("completed") and None)
+    assert pod.wait(terminated=1000) == 21
+
+
+def test_a_native_sidecar_tells_of_a_failed_training_when_it_hears_of_the_end(pod: Pod) -> None:
+    pod.train(7)
+    pod.at(3, lambda: pod.end(7))
+    with pytest.raises(CollectorError, match=r"ended without writing .*/7\.pid: its command failed"):
+        pod.wait(terminated=5)
+    assert pod.now == 5
+
+
 def test_a_native_sidecar_stays_until_the_end_as_it_would_be_started_again(pod: Pod) -> None:
     pod.training(terminated=40).stay()
     assert pod.now == 40

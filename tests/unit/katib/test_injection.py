@@ -94,7 +94,9 @@ def view(pod: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
         },
         "volumes": [volume(entry) for entry in pod["spec"].get("volumes") or ()],
         "share": pod["spec"].get("shareProcessNamespace"),
+        "grace": pod["spec"].get("terminationGracePeriodSeconds"),
         "labels": pod["metadata"].get("labels"),
+        "annotations": pod["metadata"].get("annotations"),
         "env": [entry["name"] for entry in main.get("env") or ()],
         "environment": {
             item["name"]: [entry["name"] for entry in item.get("env") or ()] for item in containers

@@ -8,7 +8,8 @@ import yaml
 
 from kfx.apis.katib_config import MetricsCollectorEntry
 from kfx.apis.trial import Trial
-from kfx.katib.sidecar import collector_args, collector_name
+from kfx.collector.report import CALL_SECONDS, GIVE_UP_SECONDS
+from kfx.katib.sidecar import NATIVE_GRACE, collector_args, collector_name
 from tests.experiment_cases import expected
 from tests.golden_files import FOLDER
 
@@ -54,3 +55,7 @@ def test_the_collector_gets_katibs_arguments(row: dict[str, Any]) -> None:
 )
 def test_a_collector_is_named_by_its_kind(kind: str, name: str) -> None:
     assert collector_name(trial(kind)) == name
+
+
+def test_a_native_sidecar_has_time_for_all_of_its_patience() -> None:
+    assert NATIVE_GRACE >= GIVE_UP_SECONDS + CALL_SECONDS

@@ -119,6 +119,24 @@ async def test_a_refused_login_is_told_without_showing_it(
     assert len(registry.requests) <= 3
 
 
+async def test_an_identity_token_is_posted_for_the_token_that_opens_the_registry(
+    client: RegistryClient, registry: Registry
+) -> None:
+    registry.auth, registry.identity_token = "bearer", "id-canary"
+    await repository(client, registry, Login("", "", identity_token="id-canary")).manifest("1")
+    assert registry.requests[1] == ("/token", "")
+    with pytest.raises(RegistryError) as caught:
+        await repository(client, registry, Login("", "", identity_token="old-canary")).manifest("1")
+    assert "canary" not in repr(caught.value)
+
+
+async def test_an_identity_token_is_no_password(client: RegistryClient, registry: Registry) -> None:
+    registry.auth = "basic"
+    with pytest.raises(RegistryError, match="denies access"):
+        await repository(client, registry, Login("", "", identity_token="id-canary")).manifest("1")
+    assert all(not authorization for _, authorization in registry.requests)
+
+
 async def test_over_tls_a_name_is_verified_and_a_login_goes_through(tmp_path: Path) -> None:
     registry = Registry(auth="bearer")
     async with trusting(tmp_path, registry) as client:

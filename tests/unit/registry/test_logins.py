@@ -67,6 +67,13 @@ def test_both_types_of_secrets_are_read_and_both_forms_of_a_login() -> None:
     assert logins.find(parse_reference("new.io/x")) == Login("new.io", "p")
 
 
+def test_an_identity_token_stands_above_name_and_password() -> None:
+    entry = {"auth": encoded("00000000-0000-0000-0000-000000000000:"), "identitytoken": "id"}
+    found = Logins([secret({"r.io": entry})]).find(parse_reference("r.io/a"))
+    assert found == Login("", "", identity_token="id")
+    assert "id" not in repr(found).replace("identity", "").replace("Login()", "")
+
+
 @pytest.mark.parametrize(
     "broken",
     [
@@ -107,3 +114,6 @@ def test_whatever_a_secret_holds_it_gives_a_login_or_none(content: Any, kind: st
     data = {".dockerconfigjson": encoded(json.dumps(content)), ".dockercfg": encoded(json.dumps(content))}
     found = Logins([{"type": kind, "data": data}]).find(parse_reference("r.io/a"))
     assert found is None or isinstance(found, Login)
+    if isinstance(content, dict):
+        of_file = Logins.of_file(content).find(parse_reference("r.io/a"))
+        assert of_file is None or isinstance(of_file, Login)

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from aiohttp import web
 
 from kfx.kube.errors import Forbidden, ServerError
 from kfx.registry.client import RegistryClient
+from kfx.registry.docker_config import DockerConfig
 from kfx.registry.errors import RegistryError, RegistryUnavailable
 from kfx.webhooks import image_commands
 from kfx.webhooks.image_commands import (
@@ -21,6 +23,7 @@ from kfx.webhooks.image_commands import (
     ImageCommands,
 )
 from tests.oci_registry import Registry, serving
+from tests.unit.registry.test_docker_config import install_helper
 from tests.unit.webhooks.documents import Answer, Documents, refusal
 
 pytestmark = pytest.mark.real_time
@@ -31,11 +34,17 @@ MANIFEST = "/v2/team/app/manifests/1"
 class World:
     """One registry, what a cluster holds, and a clock."""
 
-    def __init__(self, registry: Registry, client: RegistryClient) -> None:
+    def __init__(self, registry: Registry, client: RegistryClient, folder: Path) -> None:
         self.registry = registry
         self.now = 0.0
         self.documents = Documents()
-        self._commands = ImageCommands(client=self.documents, registries=client, clock=lambda: self.now)
+        self.docker_file = folder / "config.json"
+        self._commands = ImageCommands(
+            client=self.documents,
+            registries=client,
+            docker=DockerConfig(self.docker_file, clock=lambda: self.now),
+            clock=lambda: self.now,
+        )
 
     def cluster(self, answers: Mapping[tuple[str, str], Answer]) -> None:
         for key, answer in answers.items():
@@ -49,11 +58,11 @@ class World:
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
+async def world(tmp_path: Path) -> AsyncIterator[World]:
     client = RegistryClient(user_agent="test")
     async with serving(Registry()) as registry, client.running():
         registry.image("team/app", "1", entrypoint=["app"], cmd=["--x"])
-        yield World(registry, client)
+        yield World(registry, client, tmp_path)
 
 
 async def test_many_pods_of_one_image_cost_one_look_up(world: World) -> None:
@@ -120,6 +129,45 @@ async def test_a_pull_secret_of_the_service_account_opens_a_registry(world: Worl
         ("ServiceAccount", "user", "trainer"),
         ("Secret", "user", "theirs"),
     ]
+
+
+@pytest.mark.parametrize("auth", ["basic", "bearer"])
+async def test_kfxs_own_docker_configuration_opens_a_registry_that_no_pull_secret_does(
+    world: World, auth: str
+) -> None:
+    world.registry.auth = auth
+    login = {"username": world.registry.user, "password": world.registry.password}
+    world.docker_file.write_text(json.dumps({"auths": {world.registry.host: login}}))
+    assert await world.find() == ("app", "--x")
+
+
+@pytest.mark.parametrize("auth", ["basic", "bearer"])
+async def test_a_credential_helper_opens_a_registry(
+    world: World, auth: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.registry.auth = auth
+    install_helper(tmp_path, monkeypatch, "cloud", Username="me", Secret=world.registry.password)
+    world.docker_file.write_text(json.dumps({"credHelpers": {world.registry.host: "cloud"}}))
+    assert await world.find() == ("app", "--x")
+
+
+async def test_a_pull_secret_comes_before_kfxs_own_login(world: World) -> None:
+    world.registry.auth = "basic"
+    world.docker_file.write_text(json.dumps({"credHelpers": {world.registry.host: "not-there"}}))
+    world.cluster({("Secret", "mine"): world.registry.secret()})
+    assert await world.find(imagePullSecrets=[{"name": "mine"}]) == ("app", "--x")
+
+
+async def test_a_helper_that_is_missing_is_told_only_where_the_registry_wants_a_login(world: World) -> None:
+    world.docker_file.write_text(json.dumps({"credsStore": "not-there"}))
+    assert await world.find() == ("app", "--x")
+    world.registry.auth = "basic"
+    with pytest.raises(RegistryError) as caught:
+        await world.find(f"{world.registry.host}/team/app:2")
+    assert "denies access (401) with no login" in str(caught.value)
+    assert "'docker-credential-not-there' of the Docker configuration is not on kfx's PATH" in str(
+        caught.value
+    )
 
 
 async def test_secrets_that_may_not_be_read_are_named_with_the_remedy(world: World) -> None:
