@@ -100,7 +100,8 @@ async def test_an_experiment_runs_to_its_end_and_webhooks_answer(
             good, bad = await platform.running_trials("narrow", 2)
             made = await train(platform, good)
             assert made["metadata"]["labels"]["katib.kubeflow.org/trial"] == good
-            assert len(made["spec"]["containers"]) == 2
+            collectors = [each["name"] for each in made["spec"]["initContainers"]]
+            assert collectors == ["metrics-logger-and-collector"]
             await platform.finish(good, value="0.1")
             await platform.finish(bad, kind="Failed")
             found = await platform.ended(Experiment, "narrow")
