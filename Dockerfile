@@ -12,10 +12,20 @@ RUN python -m pip install --no-index --find-links=/src/wheels --require-hashes -
 COPY kfx/ /usr/local/lib/kfx/kfx/
 RUN python -m compileall -q -j 0 --invalidation-mode unchecked-hash /usr/local/lib/kfx
 
-FROM ${BASE}
+FROM ${BASE} AS base
 COPY --from=install /usr/local/lib/kfx /usr/local/lib/kfx
 COPY --chmod=755 hack/image/kfx /usr/local/bin/kfx
+COPY --chmod=755 hack/image/kfx /app/katib-controller
 RUN mkdir -p /var/lib/kfx && chown 65532:65532 /var/lib/kfx
 ENV PYTHONPATH=/usr/local/lib/kfx PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 65532:65532
+
+# For an installation of Katib whose Deployment is given another image and nothing else: its command is
+# ./katib-controller, and by that name kfx takes Katib's surroundings as defaults.
+#   docker build --target katib-controller -t REGISTRY/katib-controller:TAG .
+FROM base AS katib-controller
+WORKDIR /app
+ENTRYPOINT ["./katib-controller"]
+
+FROM base AS kfx
 ENTRYPOINT ["kfx"]

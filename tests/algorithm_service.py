@@ -29,6 +29,7 @@ class AlgorithmService:
         self.failures: dict[str, list[tuple[StatusCode, str] | None]] = {}
         self.changes: dict[str, str] = {}
         self.surplus = 0
+        self.trial_name = ""
         self.arrived = asyncio.Event()
         self.in_hand = 0
         self.most_in_hand = 0
@@ -52,7 +53,7 @@ class AlgorithmService:
         await self.note("GetSuggestions", request)
         reply = api_pb2.GetSuggestionsReply()
         for _ in range(min(request.current_request_number, self.size - self.given) + self.surplus):
-            point = reply.parameter_assignments.add()
+            point = reply.parameter_assignments.add(trial_name=self.trial_name)
             point.assignments.add(name="x", value=str(self.given))
             self.given += 1
         for name, value in self.changes.items():

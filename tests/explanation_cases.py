@@ -338,6 +338,9 @@ CASES: dict[str, Callable[[], Facts]] = {
         job=job("e-1", "Complete") | {"status": job("e-1", "Complete")["status"] | {"completionTime": OLD}},
         pods=(pod(train=_ENDED, collector=_ENDED),),
     ),
+    "trial_unreadable": lambda: facts(
+        trials=(running("e-1"),), unreadable={"e-2": "Expected `bool`, got `str` - at `$.spec.retainRun`"}
+    ),
     "pods_unreadable": lambda: replace(facts(), pods=FORBIDDEN),
     "events_unreadable": lambda: facts(events=FORBIDDEN),
     "one_trial_failed_already": lambda: facts(

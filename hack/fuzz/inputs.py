@@ -123,6 +123,10 @@ def pointers(document: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, .
             yield from pointers(item, (*path, key))
 
 
+_RUNNABLE = copy.deepcopy(EXPERIMENT)
+"""As valid as an Experiment can be."""
+del _RUNNABLE["spec"]["nasConfig"], _RUNNABLE["spec"]["trialTemplate"]["configMap"], _RUNNABLE["status"]
+
 PLACES = tuple(pointers(EXPERIMENT))
 
 
@@ -170,9 +174,39 @@ def long_json(draw: st.DrawFn) -> bytes:
             [b"[],", b"1,", b'"",', b'{"a":1},', b'"\\u00e9",', b'{"name":"a"},', b"0.5,", b"null,"]
         )
     )
-    count = draw(st.integers(1, MOST // len(piece)))
+    count = draw(st.integers(1, draw(st.sampled_from([MOST, 2_000_000, 1_500_000])) // len(piece)))
     field = draw(st.sampled_from([b"x", b"spec", b"metadata", b"status"]))
     return b'{"' + field + b'":[' + piece * count + b"1]}"
+
+
+_ITEMS: tuple[Any, ...] = (
+    *("a", 1, {}, [], None, "\U0001f600"),
+    {"name": "a", "value": "b"},
+    {"name": "\u00e9", "reference": "${trialSpec.Name}"},
+    {"name": "a", "parameterType": "int", "feasibleSpace": {"min": "1", "max": "2"}},
+    {"type": "a", "status": "True"},
+)
+_FILLERS = ("x", "\u00e9", "\U0001f600", "\\", '"', ",", "[", "<", "\n", "\x01", "${trialParameters.", "9")
+
+
+@st.composite
+def full_experiments(draw: st.DrawFn) -> bytes:
+    """As many values and as much text as are let in, or a little more, at one place each."""
+    document = copy.deepcopy(draw(st.sampled_from([EXPERIMENT, _RUNNABLE])))
+    item, count = draw(st.sampled_from(_ITEMS)), draw(st.integers(1, 21_000))
+    items: Any = [item] * count
+    if draw(st.booleans()):
+        items = [f"{number}{item}" for number in range(count)]
+    if draw(st.booleans()):
+        items = {str(number): each for number, each in enumerate(items)}
+    filler = draw(st.sampled_from(_FILLERS))
+    text = filler * (draw(st.integers(0, 1_700_000)) // len(json.dumps(filler))) + draw(
+        st.sampled_from(["", "\u00e9", "\U0001f600"])
+    )
+    places = st.sampled_from(PLACES)
+    for value in (text, items):
+        _edit(document, draw(st.one_of(places, st.just(("spec", "x")))), value)
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=draw(st.booleans())).encode()
 
 
 def spoiled(bodies: SearchStrategy[bytes]) -> SearchStrategy[bytes]:

@@ -17,7 +17,7 @@ def _act(document: dict[str, Any]) -> list[dict[str, Any]] | None:
         decode_experiment(document)
     except ExperimentDecodeError:
         return None
-    return list(difference(document, default_experiment(document)))
+    return difference(document, default_experiment(document))
 
 
 def _judge(document: dict[str, Any], operations: list[dict[str, Any]] | None) -> None:
@@ -25,7 +25,7 @@ def _judge(document: dict[str, Any], operations: list[dict[str, Any]] | None) ->
         return
     defaulted = default_experiment(document)
     assert jsonpatch.apply_patch(copy.deepcopy(document), operations) == defaulted
-    assert list(difference(defaulted, default_experiment(defaulted))) == []
+    assert difference(defaulted, default_experiment(defaulted)) == []
     decode_experiment(defaulted)
 
 

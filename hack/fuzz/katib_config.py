@@ -39,6 +39,7 @@ _LONG = (
     "!!int ",
     "--- ",
 )
+_NUMBERED = ("%%TAG !a%d! b\n", "k%d: 1\n", "&a%d ", "%d,", "- {a: %d}\n")
 
 
 @st.composite
@@ -61,6 +62,9 @@ _texts = st.one_of(
     _files(),
     st.text("{}[]:-,'\"&*!? \nab01.e#|>%@\\\t", max_size=60),
     st.tuples(st.sampled_from(_LONG), st.integers(1, 400_000)).map(lambda pair: pair[0] * pair[1]),
+    st.tuples(st.sampled_from(_NUMBERED), st.integers(1, 60_000)).map(
+        lambda pair: "".join(pair[0] % number for number in range(pair[1]))
+    ),
 )
 
 

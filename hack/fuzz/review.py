@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from hack.fuzz.inputs import encode, experiments, long_json, spoiled
+from hack.fuzz.inputs import encode, experiments, full_experiments, long_json, spoiled
 from hack.fuzz.target import Target
 from kfx.algorithms import ALGORITHMS
 from kfx.apis.core import ConfigMap
@@ -119,6 +119,11 @@ reviews = st.one_of(
     st.builds(frame, experiments().map(encode), experiments().map(encode)),
     spoiled(st.builds(frame, experiments().map(encode), st.one_of(st.just(b""), experiments().map(encode)))),
     st.builds(frame, long_json()),
+    st.builds(frame, long_json(), long_json()),
+    st.builds(frame, full_experiments()),
+    full_experiments().map(lambda content: frame(content.replace(b'Count":12', b'Count":13'), content)),
+    st.builds(frame, full_experiments(), full_experiments()),
+    st.builds(frame, full_experiments(), experiments().map(encode)),
     st.binary(max_size=200),
 )
 
@@ -147,6 +152,4 @@ TARGET = Target(
     inputs=st.tuples(reviews, st.sampled_from([0, 1])),
     act=_act,
     judge=lambda value, outcome: _judge(outcome),
-    seconds=0.15,  # 100,000 values, the most that are let in, where each becomes a value of a type
-    bytes=96 * 1024 * 1024,  # 99,000 further metrics, of which each gets a strategy; text beyond Latin-1
 )

@@ -21,8 +21,29 @@ _values = st.one_of(
         ["1e400", "null", "'", '"', "}", "\n- x", "#", "${trialParameters.b}", ": ", "\\", "\ud800"]
     ),
     st.integers(1, 50_000).map(lambda count: "x" * count),
+    st.integers(1, 50_000).map(lambda count: '"\U0001f600' * count),
+)
+_PIECES = (
+    "- x\n",
+    "- ${trialParameters.a}\n",
+    "- {${trialParameters.b}: 1}\n",
+    "- '${trialParameters.c}\U0001f600'\n",
+    '- "${trialParameters.\\u0061}"\n',
+    "- ${trialParameters.\n",
+)
+_long_templates = st.one_of(
+    st.tuples(st.sampled_from(_PIECES), st.integers(1, 5_000)).map(
+        lambda pair: "kind: Job\na: ${trialParameters.a}\nb:\n" + pair[0] * pair[1]
+    ),
+    st.tuples(
+        st.sampled_from(["${trialParameters.a}", "${trialParameters.", "x", {"a": 1}]), st.integers(1, 40_000)
+    ).map(lambda pair: compact_json({"kind": "Job", "b": [pair[0]] * pair[1], "a": "${trialParameters.b}"})),
+    st.tuples(
+        st.sampled_from(["${trialParameters.a}", "${trialParameters.", "x"]), st.integers(1, 40_000)
+    ).map(lambda pair: compact_json({"kind": "Job", "b": pair[0] * pair[1], "a": "${trialParameters.b}"})),
 )
 _templates = st.one_of(
+    _long_templates,
     st.sampled_from(_TEMPLATES),
     st.text("{}[]\"'$:,- \n\\au", max_size=40),
     json_values.map(lambda value: {"kind": "Job", "a": "${trialParameters.a}", "b": value}).map(repr),

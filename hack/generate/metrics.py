@@ -62,4 +62,4 @@ def _labels(collector: Collector, family: Metric) -> Sequence[str]:
     stated: Iterable[str] | None = getattr(collector, "_labelnames", None)
     if stated is not None:
         return tuple(stated)
-    return tuple(family.samples[0].labels) if family.samples else ()
+    return [label for label in family.samples[0].labels if label != "le"] if family.samples else ()

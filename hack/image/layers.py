@@ -16,6 +16,7 @@ from hack.image.oci import Layer, content_hash, pack_layer, remember_layer, reme
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 LOCK = CHECKOUT / "requirements.lock"
+LAUNCHED_AS = ("usr/local/bin/kfx", "app/katib-controller")
 LAUNCHER = Path(__file__).resolve().parent / "kfx"
 PACKAGES = "usr/local/lib/kfx"
 STATE = "var/lib/kfx"
@@ -125,8 +126,9 @@ def _write_kfx(root: Path) -> None:
     package = root / PACKAGES / "kfx"
     shutil.copytree(CHECKOUT / "kfx", package, ignore=shutil.ignore_patterns("__pycache__"))
     rootfs.compile_python(root, package)
-    launcher = root / "usr/local/bin/kfx"
-    launcher.parent.mkdir(parents=True)
-    shutil.copy(LAUNCHER, launcher)
-    launcher.chmod(0o755)
+    for name in LAUNCHED_AS:
+        launcher = root / name
+        launcher.parent.mkdir(parents=True)
+        shutil.copy(LAUNCHER, launcher)
+        launcher.chmod(0o755)
     (root / STATE).mkdir(parents=True)

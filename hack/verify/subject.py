@@ -2,11 +2,12 @@
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -28,11 +29,21 @@ clusters: [{{name: rig, cluster: {{server: "{server}"}}}}]
 
 
 class Subject:
-    """One kfx. Each start has a User-Agent of its own: ``replica=<name>-<number>``."""
+    """One kfx, or one replica of it. Each start has a User-Agent of its own: ``replica=<name>-<number>``."""
 
-    def __init__(self, name: str, folder: Path, proxy: FaultProxy, flags: tuple[str, ...]) -> None:
-        webhooks, self.reports_port = free_ports(2)
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        proxy: FaultProxy,
+        flags: Sequence[str],
+        *,
+        module: str = "kfx",
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self.webhooks_port, self.reports_port = free_ports(2)
         self.name, self.proxy = name, proxy
+        self._environ = {**os.environ, **(environ or {})}
         self.log = folder / f"{name}.log"
         self.schedule = Schedule()
         self.blow = signal.SIGKILL
@@ -41,16 +52,16 @@ class Subject:
         """Whether it has got it since it was started."""
         self.last_write = 0.0
         """When the last write was seen, on the loop's clock."""
-        self._started = self._log_at = 0
+        self._started = self._log_at = self._asking = 0
         self._process: Process | None = None
         kubeconfig = folder / f"{name}.kubeconfig"
         kubeconfig.write_text(_KUBECONFIG.format(server=proxy.url))
         self._command = [
-            sys.executable, "-m", "kfx",
+            sys.executable, "-m", module,
             "--kubeconfig", str(kubeconfig),
             "--sqlite-path", str(folder / "observations.db"),
             "--cert-dir", str(folder),
-            "--webhook-port", str(webhooks),
+            "--webhook-port", str(self.webhooks_port),
             "--db-manager-addr", f"127.0.0.1:{self.reports_port}",
             "--metrics-addr", "0",
             "--healthz-addr", "0",
@@ -78,7 +89,12 @@ class Subject:
         with self.log.open("ab") as log:
             self._log_at = log.tell()
             self._process = await asyncio.create_subprocess_exec(
-                *self._command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                *self._command,
+                cwd=ROOT,
+                env=self._environ,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
             )
 
     def send(self, number: signal.Signals) -> None:
@@ -96,8 +112,43 @@ class Subject:
             await self._process.wait()
 
     def is_at_work(self) -> bool:
-        """Whether the controllers of the last start have begun."""
-        return b'"controllers started"' in self.log.read_bytes()[self._log_at :]
+        """Whether the controllers of the last start have begun, and nothing has ended it."""
+        alive = self.returncode is None and not self.killed.is_set()
+        return alive and self.term > 0
+
+    @property
+    def term(self) -> int:
+        """The number of its last start if it has led since, or still does; else 0."""
+        return self._started if self._has_said(b'"controllers started"') else 0
+
+    def has_lost(self) -> bool:
+        """Whether it has ended as one ends whose Lease has run out."""
+        return self.returncode == 1 and self._has_said(b'"stopped: another replica may lead now"')
+
+    @property
+    def identity(self) -> str:
+        """Its name as the Lease's holder, "" if it has not led since its last start."""
+        found = re.search(rb'"msg":"leading".*"identity":"([^"]+)"', self._words())
+        return found[1].decode() if found else ""
+
+    async def settle(self) -> None:
+        """Return once no write of a dead one is under way any more."""
+        while self._asking:
+            await asyncio.sleep(READ)
+        await asyncio.sleep(5 * READ)  # what it has sent and nobody has read yet
+        while self._asking:
+            await asyncio.sleep(READ)
+
+    def go_on(self) -> None:
+        """End what SIGSTOP began."""
+        self.send(signal.SIGCONT)
+        self.killed.clear()
+
+    def _has_said(self, words: bytes) -> bool:
+        return words in self._words()
+
+    def _words(self) -> bytes:
+        return self.log.read_bytes()[self._log_at :] if self.log.exists() else b""
 
     def last_words(self) -> str:
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
@@ -125,6 +176,7 @@ class Subject:
             self._die()
 
     async def _ask(self, exchange: Exchange, write: str) -> bytes:
+        self._asking += 1
         self.schedule.under_way[write] += 1
         try:
             reader, writer = await exchange.ask()
@@ -134,6 +186,7 @@ class Subject:
                 writer.transport.abort()
         finally:
             self.schedule.under_way[write] -= 1
+            self._asking -= 1
 
     def _dies(self, write: str, phase: str) -> bool:
         if self.killed.is_set() or not self.schedule.is_due(write, phase):
@@ -147,12 +200,19 @@ class Subject:
 
 
 @asynccontextmanager
-async def subject(name: str, credentials: Credentials, folder: Path, *flags: str) -> AsyncIterator[Subject]:
+async def subject(
+    name: str,
+    credentials: Credentials,
+    folder: Path,
+    *flags: str,
+    module: str = "kfx",
+    environ: Mapping[str, str] | None = None,
+) -> AsyncIterator[Subject]:
     """A kfx that is yet to be started; dead when the block is left."""
     if not (folder / "tls.crt").exists():
         write_pair(folder, new_pair())
     async with fault_proxy(credentials) as proxy:
-        found = Subject(name, folder, proxy, flags)
+        found = Subject(name, folder, proxy, flags, module=module, environ=environ)
         try:
             yield found
         finally:

@@ -1,4 +1,4 @@
-"""What a node would do: jobs run, their collectors report to kfx, and they end."""
+"""What a node would do: jobs get pods and run, their collectors report to kfx, and they end."""
 
 import asyncio
 import re
@@ -10,23 +10,42 @@ from kfx.collector.metrics_log import Value
 from kfx.collector.report import Channel, Refused, Unreachable
 from kfx.collector.wire import encode_requests
 from kfx.kube.client import Client
-from kfx.kube.errors import NotFound
+from kfx.kube.errors import AlreadyExists, ApiError, NotFound
+from kfx.kube.resource import Resource
 from tests.cluster.katib import NAMESPACE
 from tests.katib_objects import JOBS
 
-TRAINING = 0.3  # seconds between a job's first sight and its end
+TRAINING = 0.1  # seconds between a job's first sight and its end
 POLL = 0.1
+CALM = 0.15  # seconds without a write of kfx, after which the next job may end
+COLLECTOR = "metrics-logger-and-collector"
+PODS = Resource("", "v1", "pods", "Pod")
 _X = re.compile(r"--x=([-+.e\d]+)")
 
 
 class Trainer:
-    """Ends each job of the namespace: its value is reported first, however long kfx is away."""
+    """Ends each job of the namespace: its value is reported first, however long kfx is away.
 
-    def __init__(self, client: Client, reports: Callable[[], str], *, training: float = TRAINING) -> None:
+    One after the other, each when kfx has done what the one before was cause for: without faults every run
+    has the same writes then. While kfx is away nothing waits, and several jobs end.
+
+    ``idle``: for how many seconds kfx has written nothing. ``pods``: whether jobs get pods, through webhooks.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        reports: Callable[[], str],
+        *,
+        idle: Callable[[], float] = lambda: CALM,
+        pods: bool = False,
+    ) -> None:
         self._client = client
         self._reports = reports
-        self._training = training
+        self._idle = idle
+        self._pods = pods
         self._seen: set[str] = set()
+        self._turn = asyncio.Lock()
 
     @asynccontextmanager
     async def at_work(self) -> AsyncIterator[None]:
@@ -46,11 +65,38 @@ class Trainer:
 
     async def _train(self, job: dict[str, Any]) -> None:
         name, x = job["metadata"]["name"], _X.search(str(job["spec"]))
-        await asyncio.sleep(self._training)
-        value = (float(x[1]) - 0.3) ** 2 if x else 0.0
-        while not await asyncio.to_thread(self._report, name, f"{value:.9f}"):
+        while self._pods and not await self._make_pod(job):
             await asyncio.sleep(POLL)
-        await self._end(name)
+        await asyncio.sleep(TRAINING)
+        value = (float(x[1]) - 0.3) ** 2 if x else 0.0
+        async with self._turn:
+            while not await asyncio.to_thread(self._report, name, f"{value:.9f}"):
+                await asyncio.sleep(POLL)
+            await self._calm()
+            await self._end(name)
+            await self._calm()
+
+    async def _calm(self) -> None:
+        await asyncio.sleep(CALM)
+        while self._idle() < CALM:
+            await asyncio.sleep(CALM / 10)
+
+    async def _make_pod(self, job: dict[str, Any]) -> bool:
+        """False where the webhook is away, whereupon the job controller tries again."""
+        try:
+            made = await self._client.create(PODS, _pod_of(job), namespace=NAMESPACE)
+        except AlreadyExists:
+            return True
+        except NotFound:  # the job has gone, and with it what its pod would hang on
+            return True
+        except ApiError as error:
+            if "webhook" not in str(error):
+                raise
+            return False
+        names = [each["name"] for each in made["spec"]["containers"]]
+        if COLLECTOR not in names:
+            raise RuntimeError(f"the pod of {job['metadata']['name']} has no collector: {names}")
+        return True
 
     def _report(self, trial: str, value: str) -> bool:
         """False while kfx is away."""
@@ -79,3 +125,21 @@ class Trainer:
             await self._client.patch(JOBS, NAMESPACE, name, {"status": status}, subresource="status")
         except NotFound:
             return
+
+
+def _pod_of(job: dict[str, Any]) -> dict[str, Any]:
+    """As the job controller makes it."""
+    template, metadata = job["spec"]["template"], job["metadata"]
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": metadata["name"], "uid": metadata["uid"]}
+    labels = template.get("metadata", {}).get("labels", {})
+    (container,) = template["spec"]["containers"]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": metadata["name"],
+            "labels": labels,
+            "ownerReferences": [{**owner, "controller": True}],
+        },
+        "spec": {"restartPolicy": "Never", "containers": [{**container, "command": ["train"]}]},
+    }

@@ -210,5 +210,5 @@ def _copy(thing: Thing) -> Thing:
 
 
 def _controller(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    references = document["metadata"].get("ownerReferences") or ()
+    references = document.get("metadata", {}).get("ownerReferences") or ()
     return next((each for each in references if each.get("controller")), {})

@@ -10,7 +10,7 @@ from kfx.apis.core import Pod
 from kfx.apis.experiment import Experiment
 from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
-from kfx.build.parts import Parts, utc_now
+from kfx.build.parts import WITHOUT_JOBS, Parts, utc_now
 from kfx.controllers import indexes
 from kfx.controllers.event_reader import EventReader
 from kfx.controllers.experiment import ExperimentReconciler
@@ -19,6 +19,7 @@ from kfx.controllers.gauges import experiments_gauge, trials_gauge
 from kfx.controllers.image_suggestion import ImageSuggestions
 from kfx.controllers.job_finder import JobFinder
 from kfx.controllers.jobs import JobLister
+from kfx.controllers.left_behind import LeftBehind
 from kfx.controllers.metrics import MetricsObserver
 from kfx.controllers.pace import gather_for
 from kfx.controllers.patience import Patience
@@ -27,10 +28,14 @@ from kfx.controllers.suggestion import SuggestionReconciler
 from kfx.controllers.trial import TrialReconciler, trial_limiter
 from kfx.katib import conditions
 from kfx.katib.compaction import only_made_for_suggestions
-from kfx.kube.model import KubeObject
+from kfx.kube.errors import ApiError, TransportError
+from kfx.kube.model import KubeObject, Unstructured
+from kfx.kube.resource import Resource
 from kfx.runtime.controller import Controller
 from kfx.runtime.events import EventRecorder
 from kfx.runtime.handler import EnqueueRequestForObject, EnqueueRequestForOwner, EnqueueRequestsFromMapFunc
+from kfx.runtime.leader import LeadershipLost, WriteHeld
+from kfx.runtime.log import get_logger
 from kfx.runtime.ratelimit import RateLimiter
 from kfx.runtime.reconcile import Reconciler, Request
 from kfx.runtime.source import Gathering
@@ -42,6 +47,8 @@ EXPERIMENT, SUGGESTION, TRIAL = "experiment-controller", "suggestion-controller"
 WORKERS = 4
 TRIAL_WORKERS = 16
 """A trial takes six writes one after the other, and waits for the API server nearly all that time."""
+log = get_logger("trial-controller")
+
 T = TypeVar("T", bound=KubeObject)
 
 
@@ -128,9 +135,10 @@ def _build_trial(parts: Parts) -> Controller:
         label_selector=indexes.TRIAL_PODS,
         optional="trials do not fail for pods that cannot start, nor tell of them",
     )
+    jobs = JobLister(parts.jobs, is_known=parts.cache.is_known)
     reconciler = TrialReconciler(
         trials=parts.trials,
-        jobs=JobFinder(jobs=JobLister(parts.jobs), client=parts.reader, now=utc_now),
+        jobs=JobFinder(jobs=jobs, client=parts.reader, now=utc_now),
         pods=PodObserver(
             pods=pods,
             events=EventReader(parts.reader),
@@ -143,9 +151,19 @@ def _build_trial(parts: Parts) -> Controller:
         patience=Patience(time.monotonic, parts.config.image_wait),
         now=utc_now,
     )
-    return _controller(
+    controller = _controller(
         parts, TRIAL, reconciler, parts.trials, recorder, limiter=trial_limiter(), workers=TRIAL_WORKERS
     )
+    if not parts.config.strict_kinds:
+        jobs.follow_others(partial(_follow, parts, controller))
+    return controller
+
+
+def _follow(parts: Parts, trial: Controller, kind: Resource) -> Lister[Unstructured]:
+    """Jobs of a kind, from now on; for want of the right to, trials of it wait and say why."""
+    found = parts.cache.dynamic(kind, optional=WITHOUT_JOBS)
+    parts.cache.watch(kind, EnqueueRequestForOwner("kubeflow.org", "Trial"), trial.queue)
+    return found
 
 
 def _metrics_observer(parts: Parts) -> MetricsObserver:
@@ -156,10 +174,21 @@ def _metrics_observer(parts: Parts) -> MetricsObserver:
         clock=time.monotonic,
         patience=parts.config.metrics_wait,
         deletion_patience=DELETION_PATIENCE if external else None,
+        left=LeftBehind(parts.client, parts.config.core_namespace) if external else None,
     )
     if external:
-        external.on_answer(observer.sweep)
+        external.on_answer(partial(_sweep, parts, observer))
     return observer
+
+
+async def _sweep(parts: Parts, observer: MetricsObserver) -> None:
+    """Only who leads may: what others remember may be old. What the API server refuses now is tried again."""
+    if not parts.elector.is_leader:
+        return
+    try:
+        await observer.sweep()
+    except (ApiError, TransportError, LeadershipLost, WriteHeld) as failed:
+        log.warning("observations that were left behind cannot be swept now", error=str(failed))
 
 
 def _controller(

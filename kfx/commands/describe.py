@@ -15,11 +15,14 @@ from kfx.apis.trial import Trial
 from kfx.apis.workload import Event
 from kfx.commands.get import KINDS, Found
 from kfx.commands.rows import assignments, best_value, duration, value_of
-from kfx.commands.session import Session, attempt
+from kfx.commands.session import Failure, Session, attempt
 from kfx.commands.tables import align, indent, paragraph
 from kfx.katib.ages import spell_age
 from kfx.katib.explanation import Unread
+from kfx.katib.hold_up import said_of
 from kfx.katib.names import LABEL_EXPERIMENT
+from kfx.katib.summary import age_of
+from kfx.kube.decode import Undecodable
 from kfx.kube.errors import NotFound
 from kfx.kube.model import Condition
 
@@ -38,7 +41,11 @@ async def describe(given: Namespace, session: Session) -> int:
         found: Found = await session.client.get(kind, session.namespace, given.name)
     except NotFound as missing:
         raise session.not_found(kind.resource, given.name, missing) from None
-    events = await _read_events(session, found)
+    except Undecodable as failed:
+        look = f"kfx get {kind.resource.plural} {given.name} -n {session.namespace} -o yaml"
+        raise Failure(f"{failed}; correct the field, {look} shows the object as it stands") from None
+    trials = await _read_trials(session, found)
+    events = await _read_events(session, found, trials)
     now = datetime.now(UTC)
     if given.output == "json":
         document = await session.document(kind.resource, given.name)
@@ -46,17 +53,22 @@ async def describe(given: Namespace, session: Session) -> int:
         shown = {"object": document, "events": _as_json(events)}
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(shown), indent=2).decode() + "\n")
         return 0
-    sys.stdout.write("\n".join(render(found, events, now)) + "\n")
+    sys.stdout.write("\n".join(render(found, events, now, trials)) + "\n")
     return 0
 
 
-async def _read_events(session: Session, found: Found) -> Sequence[Event] | Unread:
+async def _read_trials(session: Session, found: Found) -> Sequence[Trial]:
+    """Those of an Experiment, as far as they may be read."""
+    if not isinstance(found, Experiment):
+        return ()
+    labels = f"{LABEL_EXPERIMENT}={found.metadata.name}"
+    trials = await attempt(Trial.resource, session.list_objects(Trial, labels=labels))
+    return trials if isinstance(trials, tuple) else ()
+
+
+async def _read_events(session: Session, found: Found, trials: Sequence[Trial]) -> Sequence[Event] | Unread:
     """Of the object and, for an Experiment, of its Suggestion and its Trials; the newest last."""
-    names = {found.metadata.name}
-    if isinstance(found, Experiment):
-        labels = f"{LABEL_EXPERIMENT}={found.metadata.name}"
-        trials = await attempt(Trial.resource, session.list_objects(Trial, labels=labels))
-        names |= {trial.metadata.name for trial in trials} if isinstance(trials, tuple) else set()
+    names = {found.metadata.name, *(trial.metadata.name for trial in trials)}
     events = await attempt(Event.resource, session.list_objects(Event, most=MOST_EVENTS))
     if isinstance(events, Unread):
         return events
@@ -67,8 +79,10 @@ async def _read_events(session: Session, found: Found) -> Sequence[Event] | Unre
     return sorted(own, key=lambda event: event.last_seen)
 
 
-def render(found: Found, events: Sequence[Event] | Unread, now: datetime) -> list[str]:
-    """The whole screen."""
+def render(
+    found: Found, events: Sequence[Event] | Unread, now: datetime, trials: Sequence[Trial] = ()
+) -> list[str]:
+    """The whole screen; ``trials`` are those of an Experiment."""
     metadata = found.metadata
     created = f"{metadata.creation_timestamp or '?'} ({spell_age(metadata.creation_timestamp, now)} ago)"
     head: list[Section] = [
@@ -79,7 +93,7 @@ def render(found: Found, events: Sequence[Event] | Unread, now: datetime) -> lis
         head.append(("Deleting", f"for {spell_age(metadata.deletion_timestamp, now)}"))
     match found:
         case Experiment():
-            own = _experiment(found)
+            own = [*_experiment(found), *_held_up(trials)]
         case Trial():
             own = _trial(found, now)
         case Suggestion():
@@ -113,6 +127,20 @@ def _experiment(experiment: Experiment) -> list[Section]:
         ("Trials", _counts(status)),
         ("Best trial", _best(experiment)),
     ]
+
+
+def _held_up(trials: Iterable[Trial]) -> list[Section]:
+    """What the Trials say that do not get on, each reason with the first of those that it holds up."""
+    found: dict[str, list[str]] = {}
+    for trial in sorted(trials, key=age_of):
+        reason, message = said_of(trial.status.conditions)
+        if reason:
+            found.setdefault(reason, []).append(f"{trial.metadata.name}: {message}")
+    lines = []
+    for reason, texts in found.items():
+        more = f" (and {len(texts) - 1} more)" if len(texts) > 1 else ""
+        lines += paragraph(texts[0], first=f"{reason}{more}  ")
+    return [("Held up", lines)] if lines else []
 
 
 def _budget(experiment: Experiment) -> str:

@@ -16,6 +16,7 @@ from kfx.katib.explanation.facts import KindName
 from kfx.katib.explanation.runs import kind_of
 from kfx.katib.names import LABEL_DEPLOYMENT, LABEL_EXPERIMENT, LABEL_TRIAL
 from kfx.katib.summary import PENDING, state_of
+from kfx.katib.unreadable import holds_place
 from kfx.kube.errors import NotFound
 from kfx.kube.resource import Resource
 
@@ -42,11 +43,12 @@ async def read_experiment(session: Session, facts: Facts) -> Facts:
             attempt(Suggestion.resource, session.client.get(Suggestion, where, name))
         )
         trials = group.create_task(
-            attempt(Trial.resource, session.list_objects(Trial, labels=f"{LABEL_EXPERIMENT}={name}"))
+            attempt(Trial.resource, session.list_all(Trial, labels=f"{LABEL_EXPERIMENT}={name}"))
         )
         events = group.create_task(attempt(Event.resource, session.list_objects(Event, most=MOST_EVENTS)))
     labels = namespace.result()
-    found = present(trials.result(), ())
+    listed = present(trials.result(), ((), ()))
+    found, unreadable = (listed, ()) if isinstance(listed, Unread) else listed
     jobs = await RunReader(session).read(found if isinstance(found, tuple) else ())
     deployment, pods = await _read_algorithm(session, suggestion.result())
     return replace(
@@ -57,6 +59,7 @@ async def read_experiment(session: Session, facts: Facts) -> Facts:
         suggestion_deployment=deployment,
         suggestion_pods=pods,
         trials=found,
+        unreadable={each.metadata.name: each.problem for each in unreadable if holds_place(each)},
         kinds=jobs.kinds,
         jobs=jobs.jobs,
         pods=jobs.pods,

@@ -8,17 +8,18 @@ from typing import Any
 
 import msgspec
 
-from kfx.apis.experiment import Experiment
-from kfx.apis.suggestion import Suggestion
+from kfx.apis.experiment import Experiment, ExperimentStatus
+from kfx.apis.suggestion import Suggestion, SuggestionStatus
 from kfx.apis.trial import Trial
 from kfx.commands.rows import by_objective, columns_of, row
 from kfx.commands.session import Session, decode_document
 from kfx.commands.tables import align, measure
 from kfx.commands.watch import follow
 from kfx.katib.names import LABEL_EXPERIMENT
+from kfx.katib.unreadable import TrialStandIn
 from kfx.kube.decode import Undecodable, decoder_for, read_head
 from kfx.kube.errors import NotFound
-from kfx.kube.model import KubeObject, ObjectMeta
+from kfx.kube.model import KubeObject, Unreadable
 
 Kind = type[Experiment] | type[Trial] | type[Suggestion]
 Found = Experiment | Trial | Suggestion
@@ -109,7 +110,7 @@ def _print_tables(raws: dict[Kind, list[bytes]], given: Namespace) -> None:
 
 
 def decode_all(kind: Kind, raws: Iterable[bytes]) -> list[Found]:
-    """The objects; of those that do not decode, name and namespace."""
+    """The objects; of those that do not decode, metadata and conditions."""
     decode = decoder_for(kind)
     return [_decode(kind, decode, raw) for raw in raws]
 
@@ -117,10 +118,19 @@ def decode_all(kind: Kind, raws: Iterable[bytes]) -> list[Found]:
 def _decode(kind: Kind, decode: Any, raw: bytes) -> Found:
     try:
         found: Found = decode(raw)
-    except Undecodable:
-        head = read_head(raw)
-        return kind(metadata=ObjectMeta(name=head.name, namespace=head.namespace))
+    except Undecodable as failed:
+        return _stand_in(kind, failed.stand_in)
     return found
+
+
+def _stand_in(kind: Kind, found: Unreadable) -> Found:
+    if kind is Trial:
+        return TrialStandIn.of(found)
+    if kind is Suggestion:
+        return Suggestion(
+            metadata=found.metadata, status=SuggestionStatus(conditions=found.status.conditions)
+        )
+    return Experiment(metadata=found.metadata, status=ExperimentStatus(conditions=found.status.conditions))
 
 
 def table(kind: Kind, found: Sequence[Found], given: Namespace, now: datetime) -> list[list[str]]:

@@ -12,6 +12,7 @@ from kfx.apis.trial import Trial
 from kfx.commands.tables import shorten
 from kfx.katib.ages import parse_time, spell, spell_age
 from kfx.katib.floats import parse_float
+from kfx.katib.hold_up import said_of
 from kfx.katib.names import LABEL_EXPERIMENT
 from kfx.katib.observation import objective_value
 from kfx.katib.optimal import MINIMIZE
@@ -111,10 +112,13 @@ def _objective(trial: Trial, now: datetime) -> str:
 
 
 def _reason(trial: Trial, now: datetime) -> str:
+    """Why it ended badly, or what holds it up."""
     last = _last(trial.status.conditions)
-    return (
-        last.message if last is not None and last.type not in {"Succeeded", "Running", "Created"} else NOTHING
-    )
+    if last is None or last.type == "Succeeded":
+        return NOTHING
+    if last.type in {"Running", "Created"}:
+        return said_of(trial.status.conditions)[1] or NOTHING
+    return last.message
 
 
 def _algorithm(obj: Experiment | Suggestion, now: datetime) -> str:
@@ -148,6 +152,7 @@ COLUMNS: dict[type[Any], tuple[Column, ...]] = {
         Column("VALUE", _objective),
         Column("DURATION", duration),
         Column("AGE", _age),
+        Column("HELD UP BY", lambda t, now: said_of(t.status.conditions)[0] or NOTHING),
         Column("EXPERIMENT", lambda t, now: t.metadata.label(LABEL_EXPERIMENT) or NOTHING, wide=True),
         Column("PARAMETERS", lambda t, now: assignments(t.spec.parameter_assignments)),
         Column("MESSAGE", _reason, wide=True),

@@ -10,7 +10,7 @@ from kfx.katib.explanation import Unread
 from kfx.kube.client import Client
 from kfx.kube.decode import Undecodable, decoder_for
 from kfx.kube.errors import ApiError, Expired, Forbidden, NotFound, TransportError
-from kfx.kube.model import KubeObject
+from kfx.kube.model import KubeObject, Unreadable
 from kfx.kube.resource import Resource
 
 T = TypeVar("T")
@@ -77,17 +77,30 @@ class Session:
         most: int = 0,
     ) -> tuple[K, ...]:
         """All objects that can be decoded."""
+        found, _ = await self.list_all(kind, namespace=namespace, labels=labels, fields=fields, most=most)
+        return found
+
+    async def list_all(
+        self,
+        kind: type[K],
+        *,
+        namespace: str | None = None,
+        labels: str = "",
+        fields: str = "",
+        most: int = 0,
+    ) -> tuple[tuple[K, ...], tuple[Unreadable, ...]]:
+        """All objects that can be decoded, and what can be read of the others."""
         decode = decoder_for(kind)
         raws, _ = await self.list_raw(
             kind.resource, namespace=namespace, labels=labels, fields=fields, most=most
         )
-        found = []
+        found, unreadable = [], []
         for raw in raws:
             try:
                 found.append(decode(raw))
-            except Undecodable:
-                continue
-        return tuple(found)
+            except Undecodable as failed:
+                unreadable.append(failed.stand_in)
+        return tuple(found), tuple(unreadable)
 
     async def document(self, resource: Resource, name: str, namespace: str | None = None) -> dict[str, Any]:
         """One object as it stands. Raises NotFound."""

@@ -10,6 +10,7 @@ from kfx.controllers.pace import StatusPace
 from kfx.controllers.prepare import Prepare, as_it_is
 from kfx.controllers.tallies import TrialTallies
 from kfx.controllers.templates import TemplateReader
+from kfx.controllers.unreadable_trials import UnreadableTrials
 from kfx.katib.budget import ExperimentSeen, RenderTrial, needs_template
 from kfx.katib.experiment import is_completed, plan_experiment
 from kfx.katib.names import is_controlled_by
@@ -44,6 +45,7 @@ class ExperimentReconciler:
         self._now = now
         self._prepare = prepare
         self._pace = pace or StatusPace(time.monotonic)
+        self._unreadable = UnreadableTrials(trials, time.monotonic)
         self._render: RenderTrial = render_trial
 
     async def reconcile(self, request: Request) -> Result:
@@ -55,7 +57,7 @@ class ExperimentReconciler:
             return Result()
         seen = await self._look(experiment, request)
         plan = self._pace.hold_back(experiment, plan_experiment(seen, self._now()))
-        return await self._writer.apply(experiment, plan)
+        return await self._writer.apply(experiment, self._unreadable.remind(experiment, plan))
 
     async def _look(self, experiment: Experiment, request: Request) -> ExperimentSeen:
         prepared = self._prepare(experiment)

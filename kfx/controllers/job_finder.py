@@ -66,6 +66,8 @@ class JobFinder:
         Raises StaleRead where that is not certain yet (NameHeld while a namesake's job goes), TerminalError
         where the name is somebody else's.
         """
+        if not self._jobs.is_known(resource):
+            raise StaleRead(f"{resource} has not been listed yet")
         cached = self._jobs.get(resource, trial)
         if cached is not None:
             metadata = cached.metadata

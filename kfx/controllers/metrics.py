@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 
 from kfx.apis.common import MetricLog
 from kfx.apis.trial import Trial
+from kfx.controllers.left_behind import LeftBehind
 from kfx.controllers.stopwatch import Stopwatches
 from kfx.katib.names import TRIAL_FINALIZER
 from kfx.katib.observation import Observed, observe, unavailable_log, wanted_metrics
@@ -35,7 +36,6 @@ class Observations(Protocol):
     async def delete(self, trial: str, namespace: str | None = None) -> None: ...
 
 
-MOST_LEFT = 10_000  # trials whose rows are remembered to be deleted later
 SWEPT_AT_ONCE = 100
 
 
@@ -44,7 +44,7 @@ class MetricsObserver:
 
     ``patience``: seconds for metrics that do not come, counted only while the store answers.
     ``deletion_patience``: seconds after which a trial may go though the store does not answer, ``None`` for
-    never; what is left in the store is deleted once it answers again.
+    never; what is left in the store is remembered in ``left``, and deleted once it answers again.
     """
 
     def __init__(
@@ -54,13 +54,14 @@ class MetricsObserver:
         clock: Callable[[], float],
         patience: float = 120.0,
         deletion_patience: float | None = None,
+        left: LeftBehind | None = None,
     ) -> None:
         self._observations = observations
         self._patience = patience
         self._deletion_patience = deletion_patience
         self._waiting = Stopwatches(clock)
         self._deleting = Stopwatches(clock)
-        self._left: dict[Request, None] = {}
+        self._left = left if left is not None else LeftBehind()
 
     async def look(self, seen: TrialSeen) -> TrialSeen:
         """What is seen of a trial, with its observation, or with the end of the wait for one."""
@@ -83,9 +84,10 @@ class MetricsObserver:
         A collector may have reported after its trial was deleted. Raises StoreError.
         """
         namespace, name = trial.key
+        await self._left.recall()
         if await self._observations.fold(name, _has_any, namespace=namespace):
             await self._observations.delete(name, namespace)
-        self._left.pop(Request(namespace, name), None)
+        await self._left.drop([Request(namespace, name)])
 
     async def delete(self, trial: KubeObject) -> str:
         """Before the finalizer goes: nobody would find the rows of a trial that is gone.
@@ -98,13 +100,14 @@ class MetricsObserver:
         try:
             await self._observations.delete(request.name, request.namespace)
         except StoreError as error:
-            return self._leave(request, error)
+            return await self._leave(request, error)
         self._deleting.stop(request)
         await self._sweep()
         return ""
 
     async def sweep(self) -> None:
-        """Delete what was left behind, as far as the store answers."""
+        """Delete what was left behind, by an earlier process too, as far as the store answers."""
+        await self._left.recall()
         left = len(self._left) + 1
         while 0 < len(self._left) < left:
             left = len(self._left)
@@ -114,25 +117,28 @@ class MetricsObserver:
         """Nothing is waited for."""
         self._waiting.stop(request)
 
-    def _leave(self, request: Request, error: StoreError) -> str:
+    async def _leave(self, request: Request, error: StoreError) -> str:
         if self._deletion_patience is None or self._deleting.elapsed(request) < self._deletion_patience:
             raise error
+        kept = await self._left.add(request)
         self._deleting.stop(request)
-        if len(self._left) < MOST_LEFT:
-            self._left[request] = None
+        until = "" if kept else ", unless kfx ends before; then delete them by hand"
         return (
             f"the observations of Trial {request} are left in the store, which has not answered for "
-            f"{self._deletion_patience:.0f} s ({error}); they are deleted once it answers"
+            f"{self._deletion_patience:.0f} s ({error}); they are deleted once it answers{until}"
         )
 
     async def _sweep(self) -> None:
         """The store answers again: delete some of what is left."""
-        for request in list(self._left)[:SWEPT_AT_ONCE]:
+        swept: list[Request] = []
+        for request in self._left.some(SWEPT_AT_ONCE):
             try:
                 await self._observations.delete(request.name, request.namespace)
             except StoreError:
-                return
-            self._left.pop(request, None)
+                break
+            swept.append(request)
+        if swept:
+            await self._left.drop(swept)
 
     async def _observe(self, trial: Trial) -> Observed:
         namespace, name = trial.key

@@ -3,9 +3,9 @@
 from typing import Any
 
 from kfx.apis.experiment import Experiment
-from kfx.apis.trial import Trial
 from kfx.katib.names import LABEL_EXPERIMENT
 from kfx.katib.tally import Tally
+from kfx.kube.model import KubeObject, Unreadable
 from kfx.runtime.event import Event
 from kfx.runtime.reconcile import Request
 
@@ -18,6 +18,8 @@ class TrialTallies:
     A handler for ``Cache.watch`` of Trials.
     """
 
+    takes_unreadable = True
+
     def __init__(self) -> None:
         self._found: dict[tuple[str, str, str], Tally] = {}
 
@@ -28,9 +30,13 @@ class TrialTallies:
         if old is not None:
             before = _place_of(old)
             if before is not None and before != after:
-                self._drop(before, old.metadata.name)
+                self._drop(before, old)
         if new is not None and after is not None:
-            self._found.setdefault(after, Tally()).put(new)
+            tally = self._found.setdefault(after, Tally())
+            if isinstance(new, Unreadable):
+                tally.put_unreadable(new)
+            else:
+                tally.put(new)
         return ()
 
     def owned(self, experiment: Experiment) -> Tally:
@@ -43,15 +49,18 @@ class TrialTallies:
         owned = self.owned(experiment)
         return Tally.of((*owned, *strangers)) if strangers is not None else owned
 
-    def _drop(self, place: tuple[str, str, str], name: str) -> None:
+    def _drop(self, place: tuple[str, str, str], old: KubeObject) -> None:
         tally = self._found.get(place)
         if tally is not None:
-            tally.drop(name)
+            if isinstance(old, Unreadable):
+                tally.drop_unreadable(old.metadata.name)
+            else:
+                tally.drop(old.metadata.name)
             if not tally:
                 del self._found[place]
 
 
-def _place_of(trial: Trial) -> tuple[str, str, str] | None:
+def _place_of(trial: KubeObject) -> tuple[str, str, str] | None:
     """Namespace and name of the experiment, and the uid of the one that controls the trial."""
     name = trial.metadata.label(LABEL_EXPERIMENT)
     if not name:

@@ -145,7 +145,7 @@ class TrialReconciler:
     async def _look_closer(self, seen: TrialSeen) -> TrialSeen:
         """Metrics once the job has succeeded; until it ends, what holds it up."""
         request = Request(*seen.trial.key)
-        if needs_observation(seen.trial, seen.state):
+        if needs_observation(seen):
             self._pods.forget(request)
             return await self._metrics.look(seen)
         self._metrics.forget(request)

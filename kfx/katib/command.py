@@ -9,9 +9,12 @@ import posixpath
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 _SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "zsh"})
+_SAFE = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
+"""What :func:`shlex.quote` leaves as it is."""
 _EXPANSION = re.compile(r"\$(?:[A-Za-z_]\w*|\{[A-Za-z_]\w*\})", re.ASCII)
 _QUOTED = re.compile(r"(?:[-\w./]+=)?(?:\"(?:[^\"\\]|\\.)*\"|'[^']*')", re.ASCII | re.DOTALL)
 _COMPOUND = re.compile(r"[;&|\n(){}#]|\\$")
@@ -22,8 +25,7 @@ class CommandError(Exception):
     """The container has no command that could be wrapped; the message says what to write."""
 
 
-@dataclass(frozen=True, slots=True)
-class WrappedCommand:
+class WrappedCommand(NamedTuple):
     """The container's new ``command``, and its one argument."""
 
     command: tuple[str, ...]
@@ -51,8 +53,7 @@ def wrap_command(
         shell, body = _group([*command, *args], fixed=0)
     else:
         shell, body = _group([*map(_keep_dollars, image), *args], fixed=len(image))
-    place = posixpath.normpath(directory)
-    marker, seen_inside = posixpath.normpath(f"{place}/$$$$.pid"), posixpath.normpath(f"{place}/$$.pid")
+    marker, seen_inside = _marker_files(directory)
     parts = [body]
     if output:
         parts.append(f"1>{output} 2>&1")
@@ -64,6 +65,13 @@ def wrap_command(
         )
     parts.append(f"&& echo completed > {marker}")
     return WrappedCommand(shell, " ".join(parts))
+
+
+@lru_cache(maxsize=4)
+def _marker_files(directory: str) -> tuple[str, str]:
+    """As the pod's field has it, and as the shell started from there."""
+    place = posixpath.normpath(directory)
+    return posixpath.normpath(f"{place}/$$$$.pid"), posixpath.normpath(f"{place}/$$.pid")
 
 
 def _keep_dollars(word: str) -> str:
@@ -80,6 +88,8 @@ def _group(words: Sequence[str], *, fixed: int) -> tuple[tuple[str, ...], str]:
     if split is None:
         if len(words) == 1 and _is_shell(words[0]):
             raise CommandError(f"{words[0]} alone has nothing to run; add -c and a script, or a file")
+        if all(map(_SAFE.fullmatch, words)):
+            return ("sh", "-c"), " ".join(words)
         return ("sh", "-c"), " ".join(
             shlex.quote(word) if at < fixed else quote_word(word) if at else word
             for at, word in enumerate(words)
@@ -100,6 +110,8 @@ def quote_word(word: str) -> str:
 
     ``$NAME`` stays open to expansion, as it is in Katib.
     """
+    if _SAFE.fullmatch(word):
+        return word
     plain = _EXPANSION.sub("", word) if "$" in word else word
     if word and (shlex.quote(plain or "x") == (plain or "x") or _QUOTED.fullmatch(word)):
         return word

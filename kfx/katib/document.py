@@ -13,10 +13,15 @@ from typing import Any
 
 import yaml
 
+from kfx.runtime.json_bounds import ExcessiveJson, check_json
+
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 100
 MAX_NODES = 20_000
-"""Of a YAML text: each takes some 7 µs to read."""
+"""Values of a JSON text, of which each takes half a microsecond to read."""
+MAX_YAML_NODES = 4_000
+"""Of a YAML text: 650 environment variables have as many. Each takes 4 µs, and a template is read twice."""
+_MAX_TAG_DIRECTIVES = 100  # libyaml compares each with all before it
 
 _BASE_LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _HTML = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"})
@@ -35,7 +40,10 @@ _CONVERSIONS = (ValueError, ArithmeticError, LookupError, TypeError, AttributeEr
 _JSON = json.JSONDecoder(parse_constant=_no_number)
 _COMPACT = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_TOO_LARGE = f"more than {MAX_DEPTH} levels or {MAX_NODES} values; simplify the text"
+_TOO_LARGE = (
+    f"more than {MAX_DEPTH} levels, or than {MAX_YAML_NODES} values of YAML or {MAX_NODES} of JSON; "
+    "simplify the text"
+)
 
 
 class _Loader(_BASE_LOADER):  # type: ignore[misc, valid-type] # chosen at run time: C where it is built
@@ -79,13 +87,16 @@ def parse_value(text: str) -> Any:
     start = text.lstrip()
     if start.startswith("{"):
         try:
+            check_json(start.encode(errors="replace"), most_values=MAX_NODES)
             return _to_json(_JSON.raw_decode(start)[0])
-        except (ValueError, RecursionError):
-            pass  # what is no JSON may still be YAML in flow style
+        except (ValueError, RecursionError, ExcessiveJson):
+            pass  # what is no JSON may still be YAML in flow style, and was not counted well then
     return _parse_yaml(text)
 
 
 def _parse_yaml(text: str) -> Any:
+    if text.count("%TAG") > _MAX_TAG_DIRECTIVES:
+        raise DocumentError(f"more than {_MAX_TAG_DIRECTIVES} %TAG directives; write the tags out")
     try:
         _check_bounds(yaml.parse(text, Loader=_Loader))
         loader = _Loader(text)
@@ -131,7 +142,7 @@ def _check_bounds(events: Iterator[yaml.Event]) -> None:
         count += size
         if opened:
             opened[-1].deepest = max(opened[-1].deepest, len(opened) + levels)
-        if len(opened) + levels > MAX_DEPTH or count > MAX_NODES:
+        if len(opened) + levels > MAX_DEPTH or count > MAX_YAML_NODES:
             raise DocumentError(_TOO_LARGE)
 
 
@@ -160,12 +171,19 @@ def _to_json(value: Any, depth: int = 0) -> Any:
     if isinstance(value, list):
         return [_to_json(item, depth + 1) for item in value]
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
-        value = float(value)
+        value = _to_float(value)
     if isinstance(value, float) and not math.isfinite(value):
         raise DocumentError(f"the number {value} has no form in JSON; write a finite one")
     if value is None or isinstance(value, bool | int | float):
         return value
     raise DocumentError(f"a value of YAML type {_name(value)} has no form in JSON")
+
+
+def _to_float(number: int) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf
 
 
 def _key(key: Any) -> str:

@@ -5,8 +5,8 @@ Parsed components are cached, so that a path is taken apart once and not once pe
 
 Keys (``*`` and ``?`` are wildcards, a backslash escapes), array indexes, ``#`` (length), ``#.key``,
 ``#(key op value)`` (first match) and ``#(...)#`` (all) with ``== = != < <= > >= % !%``, the pipe, the
-multipaths ``[a,b]`` and ``{a,b}``, and the modifiers of ``MODIFIERS``. Expressions come from users:
-their length, nesting and work are bounded, so that a hostile one is refused in less than 50 ms.
+multipaths ``[a,b]`` and ``{a,b}``, and gjson's own modifiers (:mod:`kfx.katib.gjson_modifiers`). Expressions
+come from users: their length, nesting and work are bounded, so that a hostile one is refused in 50 ms.
 """
 
 import math
@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from kfx.katib.floats import parse_float
+from kfx.katib.gjson_modifiers import MISSING, modify
 from kfx.katib.gjson_path import (
     ArrayPart,
     ExpressionError,
@@ -25,6 +26,7 @@ from kfx.katib.gjson_path import (
     multipath,
     object_part,
     split_pipe,
+    truth,
 )
 from kfx.katib.wildcard import compile_wildcard
 
@@ -36,17 +38,6 @@ MOST_WORK: Final = 40_000  # steps of about half a microsecond
 
 _STEP = 4  # of them for one component of a path, and one more for every
 _CHARACTERS = 2  # characters of the path, which is taken apart unless that was done before
-_COPIED = 8  # elements that a modifier copies in one
-
-
-class Missing:
-    """What a path that leads nowhere yields; JSON ``null`` exists and is ``None``."""
-
-    def __repr__(self) -> str:
-        return "MISSING"
-
-
-MISSING: Final = Missing()
 
 
 def get(document: Any, path: str) -> Any:
@@ -87,8 +78,7 @@ class _Search:
 
     def _get(self, value: Any, path: str) -> Any:
         if modified := modifier_part(path):
-            self._charge(len(value) // _COPIED if isinstance(value, Mapping | list) else 0)
-            found = MODIFIERS[modified.name](value)
+            found = modify(modified.name, value, modified.options, self._charge)
             return self.get(found, modified.rest) if modified.more else found
         if selected := multipath(path):
             found = self._select(value, selected.names, selected.paths)
@@ -203,7 +193,7 @@ def compare(found: Any, operator: str, value: str) -> bool:
     A ``~`` before ``value`` turns what was found, even nothing, into a boolean first.
     """
     if value.startswith("~"):
-        found, value = _truth(found), value[1:]
+        found, value = truth(found), value[1:]
     if found is MISSING:
         return False
     if not operator:
@@ -249,13 +239,6 @@ def _compare_bool(found: bool, operator: str, value: str) -> bool:
             return False
 
 
-def _truth(found: Any) -> bool:
-    """(gjson ``Result.Bool``.)"""
-    if isinstance(found, str):
-        return found.lower() in {"1", "t", "true"}
-    return isinstance(found, bool | int | float) and bool(found)
-
-
 _ORDER: Mapping[str, Callable[[Any, Any], bool]] = {
     "=": lambda a, b: bool(a == b),
     "!=": lambda a, b: bool(a != b),
@@ -263,37 +246,4 @@ _ORDER: Mapping[str, Callable[[Any, Any], bool]] = {
     "<=": lambda a, b: bool(a <= b),
     ">": lambda a, b: bool(a > b),
     ">=": lambda a, b: bool(a >= b),
-}
-
-
-def _keys(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return list(value)
-    return [None] * len(value) if isinstance(value, list) else [] if value is MISSING else [None]
-
-
-def _values(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return list(value.values())
-    return value if isinstance(value, list) else [] if value is MISSING else [value]
-
-
-def _reverse(value: Any) -> Any:
-    if isinstance(value, list):
-        return value[::-1]
-    return dict(reversed(list(value.items()))) if isinstance(value, Mapping) else value
-
-
-def _this(value: Any) -> Any:
-    return value
-
-
-MODIFIERS: Mapping[str, Callable[[Any], Any]] = {
-    "this": _this,
-    "pretty": _this,
-    "ugly": _this,
-    "valid": _this,
-    "reverse": _reverse,
-    "keys": _keys,
-    "values": _values,
 }

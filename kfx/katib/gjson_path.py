@@ -9,8 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-SUPPORTED_MODIFIERS = frozenset({"this", "pretty", "ugly", "valid", "reverse", "keys", "values"})
-OTHER_MODIFIERS = frozenset({"flatten", "join", "tostr", "fromstr", "group"})
+import msgspec
+
+MODIFIERS = (
+    *("pretty", "ugly", "reverse", "this", "flatten", "join"),
+    *("valid", "keys", "values", "tostr", "fromstr", "group"),
+)
 CACHED = 1024  # parsed components
 
 _OPENING, _CLOSING = "([{", ")]}"
@@ -25,11 +29,15 @@ class ExpressionError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ModifierPart:
-    """``@name``, and the path behind it where there is one."""
+    """``@name``, and the path behind it where there is one.
+
+    ``options``: the members that are true of the argument, as in ``@flatten:{"deep":true}``.
+    """
 
     name: str
     rest: str
     more: bool
+    options: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +90,7 @@ class ArrayPart:
 
 @lru_cache(CACHED)
 def modifier_part(path: str) -> ModifierPart | None:
-    """The modifier that ``path`` begins with. Raises :class:`ExpressionError` for one of the others."""
+    """The modifier that ``path`` begins with. Raises :class:`ExpressionError` for a static value."""
     if len(path) < 2 or path[0] not in "@!":
         return None
     if path[0] == "!":
@@ -91,17 +99,41 @@ def modifier_part(path: str) -> ModifierPart | None:
         )
     end = next((i for i, char in enumerate(path) if char in ":|."), len(path))
     name, rest = path[1:end], path[end:]
-    if name in OTHER_MODIFIERS:
-        raise ExpressionError(
-            f"the modifier @{name} is not supported in an expression; there are "
-            + ", ".join(f"@{known}" for known in sorted(SUPPORTED_MODIFIERS))
-        )
-    if name not in SUPPORTED_MODIFIERS:
+    if name not in MODIFIERS:
         return None
-    if rest.startswith(":"):  # an argument changes only how the result would be printed
-        _, pipe, behind = rest.partition("|")
-        return ModifierPart(name, behind, bool(pipe))
-    return ModifierPart(name, rest[1:], bool(rest))
+    argument = ""
+    if rest.startswith(":"):
+        argument, rest = _split_argument(rest[1:])
+    more = rest[:1] in {"|", "."}
+    return ModifierPart(name, rest[1:] if more else "", more, _options(argument))
+
+
+def _split_argument(text: str) -> tuple[str, str]:
+    """A JSON text as far as its brackets or quotes go, anything else up to the next pipe."""
+    if text[:1] == '"':
+        end = _closing_quote(text, 0) + 1
+    elif text[:1] in {"{", "["}:
+        end = next((i + 1 for i, _, depth in _walk(text) if depth == 0), len(text))
+    else:
+        end = text.find("|") if "|" in text else len(text)
+    return text[:end], text[end:]
+
+
+def _options(argument: str) -> frozenset[str]:
+    try:
+        found = msgspec.json.decode(argument) if argument else None
+    except (msgspec.DecodeError, RecursionError):
+        return frozenset()
+    if not isinstance(found, dict):
+        return frozenset()
+    return frozenset(name for name, value in found.items() if truth(value))
+
+
+def truth(found: object) -> bool:
+    """(gjson ``Result.Bool``.)"""
+    if isinstance(found, str):
+        return found.lower() in {"1", "t", "true"}
+    return isinstance(found, bool | int | float) and bool(found)
 
 
 @lru_cache(CACHED)
@@ -218,7 +250,7 @@ def _pipes_after_dot(rest: str) -> bool:
     """Whether the dot before ``rest`` acts as a pipe: a multipath, a modifier or a static value follows."""
     if rest[:1] == "@":
         name = re.split(r"[.|:]", rest[1:], maxsplit=1)[0]
-        return name in SUPPORTED_MODIFIERS or name in OTHER_MODIFIERS
+        return name in MODIFIERS
     return rest[:1] in {"[", "{", "!"}
 
 

@@ -52,6 +52,15 @@ def is_said(conditions: Conditions, reason: str) -> bool:
     return bearer is not None and bearer.message.startswith(_lead(bearer, reason))
 
 
+def said_of(conditions: Conditions) -> tuple[str, str]:
+    """Reason and message of what is told now; two empty texts for nothing."""
+    bearer = _bearer(conditions)
+    if bearer is None or not _is_talking(bearer):
+        return "", ""
+    reason, _, message = bearer.message.removeprefix(f"{_PLAIN[bearer.type]}. ").partition(": ")
+    return reason, message
+
+
 def say(conditions: Conditions, hold_up: HoldUp, now: str) -> Conditions:
     """The conditions with the reason told where the trial stands; those given if they tell of it already.
 

@@ -6,8 +6,13 @@ remove, so a field that kfx does not know survives; a pod that has everything al
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from operator import methodcaller
 from typing import Any
 
+import msgspec
+
+from kfx.apis.common import AlgorithmSetting
 from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
 from kfx.katib.command import CommandError, wrap_command
@@ -21,6 +26,7 @@ from kfx.katib.sidecar import (
     STD_OUT_FILE,
     WRAPPED_KINDS,
     InjectionError,
+    MetricsPlace,
     collector_args,
     collector_kind,
     compose_own_sidecar,
@@ -33,6 +39,8 @@ SUGGESTION_VOLUME = "suggestion-volume"
 SUGGESTION_DIR = "suggestion_trial_dir"
 TRIAL_NAME_ENV = "KATIB_TRIAL_NAME"
 _TRIAL_NAME_PATH = f"metadata.labels['{LABEL_TRIAL}']"
+_TRIAL_NAME_VARIABLE = {"name": TRIAL_NAME_ENV, "valueFrom": {"fieldRef": {"fieldPath": _TRIAL_NAME_PATH}}}
+_NAME = methodcaller("get", "name")
 
 Operations = list[dict[str, Any]]
 
@@ -53,123 +61,156 @@ class InjectionSettings:
     native_sidecar: bool = False
 
 
-@dataclass(slots=True)
-class _Additions:
-    """What is appended to the primary container and the pod."""
+class _Mounts:
+    """What is appended to the primary container's mounts and to the pod's volumes."""
 
-    mounts: list[dict[str, Any]] = field(default_factory=list)
-    volumes: list[dict[str, Any]] = field(default_factory=list)
+    __slots__ = ("of_primary", "volumes")
 
-
-def is_primary(pod: Mapping[str, Any], trial: Trial) -> bool:
-    """Whether the pod, by its own labels, is one whose metrics count."""
-    return (trial.spec.primary_pod_labels or {}).items() <= _labels(pod).items()
+    def __init__(self) -> None:
+        self.of_primary: list[dict[str, Any]] = []
+        self.volumes: list[dict[str, Any]] = []
 
 
-def needs_collector(pod: Mapping[str, Any], trial: Trial) -> bool:
-    """Whether a container must be added: to a primary pod that does not push and was not here before."""
-    return is_primary(pod, trial) and collector_kind(trial) != "Push" and not _was_here(pod, trial)
+class TrialPod(msgspec.Struct, frozen=True, gc=False):
+    """A pod beside its Trial, and what injection asks of the two again and again; made by :meth:`of`.
 
+    ``index``: the primary container's place among ``containers``. ``is_primary``: whether the pod, by its own
+    labels, is one whose metrics count. ``was_here``: whether an earlier call has been answered for it.
+    ``needs_collector``: whether a container must be added, as to a primary pod that does not push.
+    """
 
-def find_commandless(pod: Mapping[str, Any], trial: Trial) -> Mapping[str, Any] | None:
-    """The primary container whose image must say what it runs; ``None`` where that need not be known."""
-    index = _primary_index(pod, trial)
-    if index is None or collector_kind(trial) not in WRAPPED_KINDS or not needs_collector(pod, trial):
-        return None
-    primary = _containers(pod)[index]
-    return None if primary.get("command") else primary
+    document: Mapping[str, Any]
+    trial: Trial
+    labels: Mapping[str, str]
+    containers: Sequence[Mapping[str, Any]]
+    index: int | None
+    kind: str
+    is_primary: bool
+    was_here: bool
+    needs_collector: bool
 
+    @classmethod
+    def of(cls, pod: Mapping[str, Any], trial: Trial) -> "TrialPod":
+        """``pod`` must have a pod's types (:func:`kfx.katib.pod_shape.check_pod`)."""
+        labels = (pod.get("metadata") or {}).get("labels") or {}
+        containers = (pod.get("spec") or {}).get("containers") or ()
+        names = [*map(_NAME, containers)]
+        name = trial.spec.primary_container_name
+        index = names.index(name) if name in names else None
+        # such a pod has its trial's name twice
+        was_here = labels.get(LABEL_TRIAL) == trial.metadata.name and (
+            index is None or _names_trial(containers[index])
+        )
+        is_primary = (trial.spec.primary_pod_labels or {}).items() <= labels.items()
+        kind = collector_kind(trial)
+        needs = is_primary and kind != "Push" and not was_here
+        return cls(pod, trial, labels, containers, index, kind, is_primary, was_here, needs)
 
-def _was_here(pod: Mapping[str, Any], trial: Trial) -> bool:
-    """Whether an earlier call has been answered for this pod, which then has its trial's name twice."""
-    if _labels(pod).get(LABEL_TRIAL) != trial.metadata.name:
-        return False
-    index = _primary_index(pod, trial)
-    return index is None or _names_trial(_containers(pod)[index])
+    @property
+    def commandless(self) -> Mapping[str, Any] | None:
+        """The primary container whose image must say what it runs; ``None`` where that need not be known."""
+        if self.index is None or self.kind not in WRAPPED_KINDS or not self.needs_collector:
+            return None
+        primary = self.containers[self.index]
+        return None if primary.get("command") else primary
 
 
 def inject(
-    pod: Mapping[str, Any],
-    trial: Trial,
+    pod: TrialPod,
     *,
     suggestion: Suggestion | None,
     config: RuntimeConfig,
     settings: InjectionSettings,
     image: Sequence[str] = (),
 ) -> Operations:
-    """The operations that make ``pod`` a pod of ``trial``. Raises :class:`InjectionError`.
+    """The operations that make a pod one of its Trial. Raises :class:`InjectionError`.
 
-    ``suggestion`` is that of the trial's Experiment; it is only looked at where :func:`needs_collector`.
-    ``image``: what the image of the container that :func:`find_commandless` found puts before its arguments.
+    ``suggestion`` is that of the trial's Experiment; it is only looked at where the pod ``needs_collector``.
+    ``image``: what the image of the ``commandless`` container puts before its arguments.
     """
-    index = _primary_index(pod, trial)
-    found = _label_operations(pod, trial)
-    if index is not None:
-        found += _env_operations(_containers(pod)[index], index)
-    elif is_primary(pod, trial) and not _was_here(pod, trial):
-        names = ", ".join(str(container.get("name")) for container in _containers(pod)) or "none"
-        raise InjectionError(
-            f"unable to find primary container {trial.spec.primary_container_name} of Trial "
-            f"{trial.metadata.name} in pod containers: {names}; correct primaryContainerName or "
-            "primaryPodLabels in the Experiment's trialTemplate"
-        )
-    if index is not None and needs_collector(pod, trial):
+    trial, index = pod.trial, pod.index
+    found: Operations = []
+    _add_labels(found, pod.labels, trial)
+    if index is None:
+        if pod.is_primary and not pod.was_here:
+            raise InjectionError(_without_primary(pod))
+        return found
+    primary = pod.containers[index]
+    path = f"/spec/containers/{index}"
+    if not _names_trial(primary):
+        _append(found, path, primary, "env", [_TRIAL_NAME_VARIABLE])
+    if pod.needs_collector:
         if suggestion is None:
             raise InjectionError(
                 f"Suggestion {trial.metadata.label(LABEL_EXPERIMENT)!r} of Trial "
                 f"{trial.metadata.name} is not there; restore the label {LABEL_EXPERIMENT}, or the Experiment"
             )
-        sidecar = _sidecar(pod, _containers(pod)[index], trial, suggestion, config, settings)
-        found += _collector_operations(pod, trial, index, suggestion, sidecar)
-        found += _wrap_operations(_containers(pod)[index], index, trial, image)
+        sidecar = _sidecar(pod, primary, suggestion, config, settings)
+        place = metrics_place(trial)
+        mounts = _add_collector(found, pod, suggestion, sidecar, place)
+        _append(found, path, primary, "volumeMounts", mounts.of_primary)
+        _append(found, "/spec", pod.document["spec"], "volumes", mounts.volumes)
+        if place is not None and pod.kind in WRAPPED_KINDS:
+            _add_wrapped(found, path, pod, primary, place, image)
     return found
 
 
-def _collector_operations(
-    pod: Mapping[str, Any], trial: Trial, index: int, suggestion: Suggestion, sidecar: dict[str, Any]
-) -> Operations:
-    primary, place = _containers(pod)[index], metrics_place(trial)
-    added = _Additions()
-    _add_suggestion_volume(added, trial, suggestion)
+def _without_primary(pod: TrialPod) -> str:
+    names = ", ".join(str(container.get("name")) for container in pod.containers) or "none"
+    return (
+        f"unable to find primary container {pod.trial.spec.primary_container_name} of Trial "
+        f"{pod.trial.metadata.name} in pod containers: {names}; correct primaryContainerName or "
+        "primaryPodLabels in the Experiment's trialTemplate"
+    )
+
+
+def _add_collector(
+    found: Operations,
+    pod: TrialPod,
+    suggestion: Suggestion,
+    sidecar: dict[str, Any],
+    place: MetricsPlace | None,
+) -> _Mounts:
+    mounts = _Mounts()
+    algorithm = suggestion.spec.algorithm
+    if algorithm is not None and algorithm.algorithm_settings:
+        _add_suggestion_volume(mounts, pod.trial, suggestion, algorithm.algorithm_settings)
     if place is not None:
         mount = {"name": METRICS_VOLUME, "mountPath": place.directory}
-        added.mounts.append(mount)
-        added.volumes.append({"name": METRICS_VOLUME, "emptyDir": {}})
+        mounts.of_primary.append(mount)
+        mounts.volumes.append({"name": METRICS_VOLUME, "emptyDir": {}})
         sidecar["volumeMounts"] = [*(sidecar.get("volumeMounts") or ()), mount]
-    return [
-        *_place_sidecar(pod["spec"], sidecar),
-        {"op": "add", "path": "/spec/shareProcessNamespace", "value": True},
-        *_append(f"/spec/containers/{index}", primary, "volumeMounts", added.mounts),
-        *_append("/spec", pod["spec"], "volumes", added.volumes),
-    ]
+    _place_sidecar(found, pod.document["spec"], sidecar)
+    found.append({"op": "add", "path": "/spec/shareProcessNamespace", "value": True})
+    return mounts
 
 
-def _place_sidecar(pod_spec: Mapping[str, Any], sidecar: Mapping[str, Any]) -> Operations:
+def _place_sidecar(found: Operations, pod_spec: Mapping[str, Any], sidecar: Mapping[str, Any]) -> None:
     """Only as an init container has a container a restart policy: kubelets let it stay beside the others.
 
     Its time to report is the pod's to end, which no training needs: SIGTERM ends its wrapping shell at once.
     """
     if "restartPolicy" not in sidecar:
-        return _append("/spec", pod_spec, "containers", [sidecar])
-    placed = _append("/spec", pod_spec, "initContainers", [sidecar])
+        _append(found, "/spec", pod_spec, "containers", [sidecar])
+        return
+    _append(found, "/spec", pod_spec, "initContainers", [sidecar])
     if (pod_spec.get("terminationGracePeriodSeconds") or 0) >= NATIVE_GRACE:
-        return placed
-    grace = {"op": "add", "path": "/spec/terminationGracePeriodSeconds", "value": NATIVE_GRACE}
-    return [*placed, grace]
+        return
+    found.append({"op": "add", "path": "/spec/terminationGracePeriodSeconds", "value": NATIVE_GRACE})
 
 
 def _sidecar(
-    pod: Mapping[str, Any],
+    pod: TrialPod,
     primary: Mapping[str, Any],
-    trial: Trial,
     suggestion: Suggestion,
     config: RuntimeConfig,
     settings: InjectionSettings,
 ) -> dict[str, Any]:
-    if collector_kind(trial) == "Custom":
+    trial = pod.trial
+    if pod.kind == "Custom":
         return dict(custom_container(trial))
     try:
-        entry = config.metrics_collector(collector_kind(trial))
+        entry = config.metrics_collector(pod.kind)
     except KatibConfigError as error:
         raise InjectionError(str(error)) from error
     args = collector_args(
@@ -179,8 +220,9 @@ def _sidecar(
         early_stopping_address=_stopping_address(suggestion, settings),
     )
     if entry.image == settings.collector_image:
-        return compose_own_sidecar(trial, entry, args, primary, pod["spec"], native=settings.native_sidecar)
-    copied = _containers(pod)[0].get("securityContext") if settings.inject_security_context else None
+        spec = pod.document["spec"]
+        return compose_own_sidecar(trial, entry, args, primary, spec, native=settings.native_sidecar)
+    copied = pod.containers[0].get("securityContext") if settings.inject_security_context else None
     return compose_sidecar(trial, entry, args, copied)
 
 
@@ -190,31 +232,35 @@ def _stopping_address(suggestion: Suggestion, settings: InjectionSettings) -> st
     return f"{service_name(suggestion)}.{suggestion.metadata.namespace}:6788"
 
 
-def _add_suggestion_volume(added: _Additions, trial: Trial, suggestion: Suggestion) -> None:
+def _add_suggestion_volume(
+    mounts: _Mounts, trial: Trial, suggestion: Suggestion, settings: Sequence[AlgorithmSetting]
+) -> None:
     """The directory that population based training shares between trials."""
-    settings = suggestion.spec.algorithm.algorithm_settings if suggestion.spec.algorithm else ()
     path = next((each.value for each in settings if each.name == SUGGESTION_DIR and each.value), "")
     if not path:
         return
     sub_path = f"{suggestion.metadata.name}/{trial.metadata.name}"
-    added.mounts.append({"name": SUGGESTION_VOLUME, "mountPath": path, "subPath": sub_path})
+    mounts.of_primary.append({"name": SUGGESTION_VOLUME, "mountPath": path, "subPath": sub_path})
     claim = {"claimName": service_name(suggestion)}
-    added.volumes.append({"name": SUGGESTION_VOLUME, "persistentVolumeClaim": claim})
+    mounts.volumes.append({"name": SUGGESTION_VOLUME, "persistentVolumeClaim": claim})
 
 
-def _wrap_operations(
-    primary: Mapping[str, Any], index: int, trial: Trial, image: Sequence[str]
-) -> Operations:
-    kind, place = collector_kind(trial), metrics_place(trial)
-    if kind not in WRAPPED_KINDS or place is None:
-        return []
+def _add_wrapped(
+    found: Operations,
+    path: str,
+    pod: TrialPod,
+    primary: Mapping[str, Any],
+    place: MetricsPlace,
+    image: Sequence[str],
+) -> None:
+    trial = pod.trial
     try:
         wrapped = wrap_command(
             primary.get("command") or (),
             primary.get("args") or (),
             image=image,
             directory=place.directory,
-            output=STD_OUT_FILE if kind == "StdOut" else "",
+            output=STD_OUT_FILE if pod.kind == "StdOut" else "",
             stoppable=bool(trial.spec.early_stopping_rules),
         )
     except CommandError as error:
@@ -222,35 +268,26 @@ def _wrap_operations(
             f"container {primary.get('name')} of Trial {trial.metadata.name} cannot be wrapped: {error} "
             "in the Experiment's trialTemplate"
         ) from error
-    base = f"/spec/containers/{index}"
-    return [
-        {"op": "add", "path": f"{base}/command", "value": list(wrapped.command)},
-        {"op": "add", "path": f"{base}/args", "value": [wrapped.script]},
-    ]
+    found.append({"op": "add", "path": f"{path}/command", "value": [*wrapped.command]})
+    found.append({"op": "add", "path": f"{path}/args", "value": [wrapped.script]})
 
 
-def _label_operations(pod: Mapping[str, Any], trial: Trial) -> Operations:
-    present = _labels(pod)
+def _add_labels(found: Operations, present: Mapping[str, str], trial: Trial) -> None:
     wanted = {**(trial.metadata.labels or {}), LABEL_TRIAL: trial.metadata.name}
-    missing = {key: value for key, value in wanted.items() if present.get(key) != value}
     if not present:
-        return [{"op": "add", "path": "/metadata/labels", "value": missing}]
-    return [
-        {"op": "add", "path": f"/metadata/labels/{_escape(key)}", "value": value}
-        for key, value in missing.items()
-    ]
-
-
-def _env_operations(primary: Mapping[str, Any], index: int) -> Operations:
-    if _names_trial(primary):
-        return []
-    variable = {"name": TRIAL_NAME_ENV, "valueFrom": {"fieldRef": {"fieldPath": _TRIAL_NAME_PATH}}}
-    return _append(f"/spec/containers/{index}", primary, "env", [variable])
+        found.append({"op": "add", "path": "/metadata/labels", "value": wanted})
+        return
+    for key, value in wanted.items():
+        if present.get(key) != value:
+            found.append({"op": "add", "path": _label_path(key), "value": value})
 
 
 def _names_trial(container: Mapping[str, Any]) -> bool:
     """Whether the container's environment has the trial's name from the label."""
-    for variable in container.get("env") or ():
+    variables = container.get("env") or ()
+    if TRIAL_NAME_ENV not in map(_NAME, variables):  # goes through them without a step of Python
+        return False
+    for variable in variables:
         if variable.get("name") == TRIAL_NAME_ENV:
             reference = (variable.get("valueFrom") or {}).get("fieldRef") or {}
             if reference.get("fieldPath") == _TRIAL_NAME_PATH:
@@ -258,29 +295,18 @@ def _names_trial(container: Mapping[str, Any]) -> bool:
     return False
 
 
-def _append(path: str, parent: Mapping[str, Any], key: str, items: Sequence[Any]) -> Operations:
+def _append(found: Operations, path: str, parent: Mapping[str, Any], key: str, items: Sequence[Any]) -> None:
     """Operations that append to a list which may not be there yet."""
     if not items:
-        return []
+        return
     if not parent.get(key):
-        return [{"op": "add", "path": f"{path}/{key}", "value": list(items)}]
-    return [{"op": "add", "path": f"{path}/{key}/-", "value": item} for item in items]
+        found.append({"op": "add", "path": f"{path}/{key}", "value": items})
+        return
+    path = f"{path}/{key}/-"
+    for item in items:
+        found.append({"op": "add", "path": path, "value": item})
 
 
-def _primary_index(pod: Mapping[str, Any], trial: Trial) -> int | None:
-    names = [container.get("name") for container in _containers(pod)]
-    name = trial.spec.primary_container_name
-    return names.index(name) if name in names else None
-
-
-def _containers(pod: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    found: Sequence[Mapping[str, Any]] = (pod.get("spec") or {}).get("containers") or ()
-    return found
-
-
-def _labels(pod: Mapping[str, Any]) -> Mapping[str, str]:
-    return (pod.get("metadata") or {}).get("labels") or {}
-
-
-def _escape(key: str) -> str:
-    return key.replace("~", "~0").replace("/", "~1")
+@lru_cache(maxsize=256)
+def _label_path(key: str) -> str:
+    return f"/metadata/labels/{key.replace('~', '~0').replace('/', '~1')}"

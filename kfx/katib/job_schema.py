@@ -78,19 +78,14 @@ def find_problems(value: Any, kind: str, path: str = "") -> Iterator[Problem]:
         yield from _in_fields(value, kind, path)
 
 
-def _is_scalar(value: Any, kind: str) -> bool:
-    """Whether there is no more to look at; most values are scalars of the right type."""
-    return type(value) in _SCALARS.get(kind, ())
-
-
 def _in_fields(value: Any, kind: str, path: str) -> Iterator[Problem]:
     if not isinstance(value, Mapping):
         yield _mismatch(value, "object", path)
         return
     fields = _types()[kind]
     for name, item in value.items():
-        if _is_scalar(item, fields.get(name, "")):
-            continue
+        if type(item) in _SCALARS.get(fields.get(name, ""), ()):
+            continue  # there is no more to look at, as in most values
         where = _below(path, f".{name}" if path else name)
         if name in fields:
             yield from find_problems(item, fields[name], where)
@@ -102,8 +97,9 @@ def _in_list(value: Any, kind: str, path: str) -> Iterator[Problem]:
     if not isinstance(value, list | tuple):
         yield _mismatch(value, "list", path)
         return
+    scalars = _SCALARS.get(kind, ())
     for index, item in enumerate(value):
-        if not _is_scalar(item, kind):
+        if type(item) not in scalars:
             yield from find_problems(item, kind, f"{path}[{index}]")
 
 
@@ -111,8 +107,9 @@ def _in_map(value: Any, kind: str, path: str) -> Iterator[Problem]:
     if not isinstance(value, Mapping):
         yield _mismatch(value, "object", path)
         return
+    scalars = _SCALARS.get(kind, ())
     for key, item in value.items():
-        if not _is_scalar(item, kind):
+        if type(item) not in scalars:
             yield from find_problems(item, kind, _below(path, f"[{key}]"))
 
 

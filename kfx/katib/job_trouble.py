@@ -1,4 +1,4 @@
-"""Jobs that will never end their trial as they are: suspended ones, and ended ones whose end nobody sees."""
+"""Jobs that will not end their trial as they are: suspended, on their way out, or with an end nobody sees."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -23,6 +23,9 @@ def find_job_trouble(trial: Trial, document: Mapping[str, Any]) -> HoldUp | None
             f"nor failureCondition {trial.spec.failure_condition!r} holds",
             "correct them in the Experiment's trialTemplate and in this Trial's spec, or delete the Trial",
         )
+    metadata = _mapping(document.get("metadata"))
+    if metadata.get("deletionTimestamp") is not None:
+        return _explain_deletion(trial, str(kind), metadata)
     if _is_suspended(document):
         return HoldUp(
             "JobSuspended",
@@ -30,6 +33,18 @@ def find_job_trouble(trial: Trial, document: Mapping[str, Any]) -> HoldUp | None
             "wait for the queue that admits it, or set suspend to false in it",
         )
     return None
+
+
+def _explain_deletion(trial: Trial, kind: str, metadata: Mapping[str, Any]) -> HoldUp:
+    namespace, name = trial.key
+    keepers = ", ".join(map(str, metadata.get("finalizers") or ()))
+    lead = f"{kind} {name} is being deleted and does not go"
+    look = f"see what keeps it with kubectl describe {kind.lower()} {name} -n {namespace}"
+    return HoldUp(
+        "JobTerminating",
+        f"{lead} (finalizers: {keepers})" if keepers else lead,
+        f"{look}; once it is gone the Trial makes it again",
+    )
 
 
 def _ends(status: Mapping[str, Any]) -> Iterator[str]:

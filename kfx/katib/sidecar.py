@@ -44,6 +44,10 @@ def collector_name(trial: Trial) -> str:
     kind = collector_kind(trial)
     if kind == "Custom":
         return str(custom_container(trial).get("name") or "")
+    return _name_for(kind)
+
+
+def _name_for(kind: str) -> str:
     return "metrics-logger-and-collector" if kind in ("StdOut", "File") else "metrics-collector"
 
 
@@ -99,7 +103,7 @@ def compose_sidecar(
 ) -> dict[str, Any]:
     """The container without its volume mount; ``args`` are those of :func:`collector_args`."""
     found: dict[str, Any] = {
-        "name": collector_name(trial),
+        "name": _name_for(collector_kind(trial)),
         "image": entry.image,
         "imagePullPolicy": entry.image_pull_policy,
         "args": args,
@@ -124,16 +128,15 @@ def compose_own_sidecar(
     ``native``: an init container that stays; it is told so, as it then ends by SIGTERM and not by itself.
     Raises :class:`InjectionError` for what it cannot do.
     """
-    _check_ability(trial)
+    _check_ability(trial, collector_kind(trial))
     stays = ["-native", "true"] if native else []
     sidecar = compose_sidecar(trial, entry, [*args, *stays], own_security_context(primary, pod_spec))
     sidecar["command"] = list(OWN_COMMAND)
     return {**sidecar, "restartPolicy": "Always"} if native else sidecar
 
 
-def _check_ability(trial: Trial) -> None:
+def _check_ability(trial: Trial, kind: str) -> None:
     """Refuse what would end the collector at once, and the trial with it, after all of the training."""
-    kind = collector_kind(trial)
     problem = remedy = ""
     if kind not in BUILT_IN_COLLECTORS:
         problem = f"reads no metrics of kind {kind} yet, only of {' and '.join(BUILT_IN_COLLECTORS)}"
@@ -161,14 +164,14 @@ def collector_args(
         )
     metrics = ";".join([spec.objective.objective_metric_name, *spec.objective.additional_metric_names])
     args = ["-t", trial.metadata.name, "-m", metrics, "-o-type", spec.objective.type]
-    args += ["-s-db", db_manager_address]
+    args += ("-s-db", db_manager_address)
     place, source = metrics_place(trial), spec.metrics_collector.source
     if place is not None:
-        args += ["-path", place.path]
+        args += ("-path", place.path)
     if source is not None and source.filter is not None and source.filter.metrics_format:
         args += ["-f", ";".join(source.filter.metrics_format)]
     if kind == "StdOut":
-        args += ["-format", "TEXT"]
+        args += ("-format", "TEXT")
     elif kind == "File" and source is not None and source.file_system_path is not None:
         args += ["-format", source.file_system_path.format]
     if entry.wait_all_processes is not None:
@@ -187,8 +190,8 @@ def own_security_context(primary: Mapping[str, Any], pod_spec: Mapping[str, Any]
     these two capabilities root could neither end a process of the image's own user nor write beside its
     files.
     """
-    both = [*(pod_spec.get("securityContext") or {}).items(), *(primary.get("securityContext") or {}).items()]
-    stated = {name: value for name, value in both if value is not None}
+    of_pod, own = pod_spec.get("securityContext"), primary.get("securityContext")
+    stated = _stated(of_pod) | _stated(own) if of_pod or own else {}
     capabilities: dict[str, Any] = {"drop": ["ALL"]}
     found: dict[str, Any] = {
         "allowPrivilegeEscalation": False,
@@ -205,3 +208,7 @@ def own_security_context(primary: Mapping[str, Any], pod_spec: Mapping[str, Any]
     else:
         found["runAsNonRoot"] = True
     return found
+
+
+def _stated(context: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {name: value for name, value in (context or {}).items() if value is not None}

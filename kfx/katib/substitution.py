@@ -6,12 +6,16 @@ instead, where it can be nothing but text.
 """
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kfx.katib.document import DocumentError, parse_object
+from kfx.katib.document import MAX_BYTES, DocumentError, parse_object
 
 PLACEHOLDER = re.compile(r"\$\{trialParameters\.([^{}]+)\}")
+_TAME = re.compile(r"[\w.+-]+", re.ASCII)
+_MOST_WORK = 4_000
+"""Values, placeholders and hundreds of characters that are read again to find the values that do no harm."""
 _SCALARS = (str, int, float, bool, type(None))
 
 
@@ -20,26 +24,71 @@ def placeholder(name: str) -> str:
     return "${trialParameters." + name + "}"
 
 
-def substitute(text: str, values: Mapping[str, str]) -> dict[str, Any]:
+def substitute(
+    text: str, values: Mapping[str, str], template: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """The document of ``text`` with each placeholder replaced by its value, in one pass.
 
-    ``values``: trial parameter name to value. Placeholders of other names stay.
-    Raises :class:`DocumentError` where the template itself does not parse.
+    ``values``: trial parameter name to value. Placeholders of other names stay. ``template``: what ``text``
+    holds, where it has been parsed already.
+    Raises :class:`DocumentError` where the template itself does not parse, or would grow beyond 1 MiB.
     """
-    template = parse_object(text)
+    if template is None:
+        template = parse_object(text)
+    places = Counter(PLACEHOLDER.findall(text))
+    values = {name: value for name, value in values.items() if name in places}
+    _check_growth(len(text), places, values)
     found = _by_text(text, values, template)
     if found is not None:
         return found
-    plain = {
-        name: value
-        for name, value in values.items()
-        if not PLACEHOLDER.search(value) and _by_text(text, {name: value}, template) is not None
-    }
-    half = _by_text(text, plain, template)
+    parts = list(_parts(template))
+    work = sum(places.values()) + len(parts) + len(text) // 100
+    plain = _harmless(text, values, template, _MOST_WORK // work)
+    half = _by_text(text, plain, template) if plain else template
     if half is None:
         half, plain = template, {}
-    found = _filled(half, {name: value for name, value in values.items() if name not in plain})
-    return dict(found)
+    rest = {name: value for name, value in values.items() if name not in plain}
+    # a name that the text writes with an escape was not counted in it
+    escaped = (name for part in parts if isinstance(part, str) for name in PLACEHOLDER.findall(part))
+    _check_growth(len(text), Counter(escaped), rest)
+    return dict(_filled(half, rest))
+
+
+def _check_growth(size: int, places: Mapping[str, int], values: Mapping[str, str]) -> None:
+    """A long value in many places could fill the memory."""
+    size += sum(places[name] * len(value) for name, value in values.items())
+    if size > MAX_BYTES:
+        raise DocumentError(
+            f"with its values the template has {size} characters, more than {MAX_BYTES}; "
+            "give shorter values, or use them in fewer places"
+        )
+
+
+def _harmless(
+    text: str, values: Mapping[str, str], template: dict[str, Any], attempts: int
+) -> dict[str, str]:
+    """The values that stay in their places as text, as far as so many attempts tell."""
+    plain: dict[str, str] = {}
+    tame = {name: value for name, value in values.items() if _TAME.fullmatch(value)}
+    tries = [tame, *({name: value} for name, value in values.items() if not PLACEHOLDER.search(value))]
+    for each in tries[:attempts]:
+        if not each.keys() <= plain.keys() and _by_text(text, each, template) is not None:
+            plain.update(each)
+    return plain
+
+
+def _parts(document: Any) -> Iterator[Any]:
+    """All keys and all that is no list or object."""
+    waiting = [document]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict):
+            yield from each
+            waiting.extend(each.values())
+        elif isinstance(each, list):
+            waiting.extend(each)
+        else:
+            yield each
 
 
 def _by_text(text: str, values: Mapping[str, str], template: dict[str, Any]) -> dict[str, Any] | None:

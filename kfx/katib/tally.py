@@ -15,6 +15,8 @@ from kfx.katib.floats import parse_float
 from kfx.katib.observation import is_available, objective_value
 from kfx.katib.optimal import MAXIMIZE, MINIMIZE, Optimum, find_optimum, reaches_goal
 from kfx.katib.summary import PENDING, Summary, age_of, state_of
+from kfx.katib.unreadable import TrialStandIn
+from kfx.kube.model import Unreadable
 
 Age = tuple[str, str]
 """Creation time and name, by which trials are ordered."""
@@ -46,6 +48,7 @@ class Tally:
         self._numbers: list[tuple[float, Age]] = []
         self._texts: list[Age] = []
         self._awaited = 0
+        self._problems: dict[str, str] = {}
 
     @classmethod
     def of(cls, trials: Iterable[Trial]) -> "Tally":
@@ -76,6 +79,27 @@ class Tally:
 
     def put(self, trial: Trial) -> None:
         """Take the newest state of one trial."""
+        self._problems.pop(trial.metadata.name, None)
+        self._take(trial)
+
+    def put_unreadable(self, found: Unreadable) -> None:
+        """Take that a trial cannot be read: it counts as it was last, or else as its conditions say."""
+        name = found.metadata.name
+        if name not in self._trials or isinstance(self._trials[name], TrialStandIn):
+            self._take(TrialStandIn.of(found))
+        self._problems[name] = found.problem
+
+    def drop_unreadable(self, name: str) -> None:
+        """Forget one that could not be read, and cannot be read now either."""
+        if self._problems.pop(name, None) is not None and isinstance(self._trials[name], TrialStandIn):
+            self.drop(name)
+
+    def unreadable(self) -> dict[str, str]:
+        """What is wrong with trials that hold a place and cannot be read, by name."""
+        active = (PENDING, c.RUNNING)
+        return {name: text for name, text in self._problems.items() if self._rows[name].state in active}
+
+    def _take(self, trial: Trial) -> None:
         name, row = trial.metadata.name, _row_of(trial)
         self._trials[name] = trial
         old = self._rows.get(name)
@@ -90,6 +114,7 @@ class Tally:
         """Forget one trial, if it is there."""
         if self._trials.pop(name, None) is not None:
             self._take_out(self._rows.pop(name))
+            self._problems.pop(name, None)
 
     def in_state(self, *states: str) -> list[Trial]:
         """The trials counted under one of ``states``, state after state, oldest first."""
@@ -198,7 +223,7 @@ def _row_of(trial: Trial) -> _Row:
         number=None if number is None or math.isnan(number) else number,
         text=number is None and text != UNAVAILABLE,
         awaited=unmeasured and state == c.EARLY_STOPPED and not given_up,
-        told=not given_up and not unmeasured,
+        told=not given_up and not unmeasured and not isinstance(trial, TrialStandIn),
     )
 
 

@@ -106,18 +106,19 @@ def is_completed(trial: Trial) -> bool:
     return c.has_any(trial.status.conditions, COMPLETED)
 
 
-def needs_observation(trial: Trial, state: JobState | None) -> bool:
+def needs_observation(seen: TrialSeen) -> bool:
     """Whether the store has to be asked: the job has succeeded, or the trial was stopped early.
 
-    A job that is kept is left to its end before an early-stopped trial's metrics are read.
+    A job that is kept is left to its end, whichever it is, before an early-stopped trial's metrics are read.
     """
+    trial, state = seen.trial, seen.state
     if c.has(trial.status.conditions, c.METRICS_UNAVAILABLE):
         return False
-    finished = state is not None and state.phase is Phase.SUCCEEDED
     if c.has(trial.status.conditions, c.EARLY_STOPPED):
+        goes_on = seen.job is not None and (state is None or state.phase is Phase.RUNNING)
         read = is_available(trial.status.observation, trial.spec.objective)
-        return not read and (finished or not trial.spec.retain_run)
-    return finished and not is_completed(trial)
+        return not read and not (goes_on and trial.spec.retain_run)
+    return state is not None and state.phase is Phase.SUCCEEDED and not is_completed(trial)
 
 
 def pushes(trial: Trial) -> bool:
@@ -136,7 +137,7 @@ def _plan_live(seen: TrialSeen, now: str) -> Plan:
     trial, status = seen.trial, seen.trial.status
     if not c.has(status.conditions, c.CREATED):
         return _start(seen, now)
-    if c.has(status.conditions, c.EARLY_STOPPED) and needs_observation(trial, seen.state):
+    if c.has(status.conditions, c.EARLY_STOPPED) and needs_observation(seen):
         return _observe_stopped(seen, now)
     if is_completed(trial):
         return _clean_up(seen)

@@ -53,7 +53,7 @@ def render_trial(
     source = _parse(text)
     values = _values(template.trial_parameters, assignments, _Meta(trial_name, experiment, source))
     try:
-        found = substitute(text, values)
+        found = substitute(text, values, source)
     except DocumentError as error:
         raise RenderError(f"failed to convert string to unstructured: {error}") from error
     if not isinstance(found.get("kind"), str) or not found["kind"]:

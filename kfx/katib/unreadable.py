@@ -1,15 +1,45 @@
-"""What is done about an Experiment or a Suggestion that is not of its declared shape.
+"""What is done about an Experiment, a Suggestion or a Trial that is not of its declared shape.
 
 Katib's typed informers fail over such an object, and with it over all others of its kind.
 """
 
+from collections.abc import Mapping
+
 from kfx.apis.common import Observation
 from kfx.apis.experiment import ExperimentStatus, OptimalTrial
+from kfx.apis.trial import Trial, TrialStatus
 from kfx.katib import conditions as c
 from kfx.katib.experiment_document import explain_problem
 from kfx.katib.names import EXPERIMENT_FINALIZER
+from kfx.katib.summary import PENDING, state_of
 from kfx.kube.model import Unreadable
 from kfx.runtime.plan import Count, Note, Plan
+
+
+class TrialStandIn(Trial, kw_only=True):
+    """What an Experiment goes by of a Trial that has never been readable to this process.
+
+    It holds its place as its conditions say, has no parameters and no value.
+    """
+
+    @classmethod
+    def of(cls, found: Unreadable) -> "TrialStandIn":
+        """From what can be read of it."""
+        return cls(metadata=found.metadata, status=TrialStatus(conditions=found.status.conditions))
+
+
+def holds_place(found: Unreadable) -> bool:
+    """Whether a Trial counts against parallelTrialCount though it cannot be read."""
+    return state_of(TrialStandIn.of(found)) in {PENDING, c.RUNNING}
+
+
+def trials_unreadable(problems: Mapping[str, str], places: int) -> Note:
+    """To whom waits for them: which Trials keep places though nothing is done for them, by name."""
+    name, problem = min(problems.items())
+    more = f", and {len(problems) - 1} more that cannot be read" if len(problems) > 1 else ""
+    taken = f"{len(problems)} of the {places} places of parallelTrialCount"
+    text = f"Trial {name} cannot be read: {explain_problem(problem)}, or delete the Trial"
+    return Note("Warning", "TrialUnreadable", f"{text}{more}; until then {taken} are held")
 
 
 def plan_unreadable_experiment(found: Unreadable, now: str) -> Plan:

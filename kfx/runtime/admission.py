@@ -6,7 +6,7 @@ within the caller's own time limit, and what a handler raises becomes a denial w
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,19 +17,20 @@ from aiohttp import web
 
 from kfx.runtime.address import Address
 from kfx.runtime.certs import CertificateSource
-from kfx.runtime.http_server import (
+from kfx.runtime.http_answer import JsonAnswer
+from kfx.runtime.http_body import (
     MIB,
     BodyBroken,
     BodyBudget,
     BodyTooLarge,
-    HttpServer,
-    Limits,
     Overloaded,
     address_of,
     read_body,
 )
-from kfx.runtime.log import bind_contextvars, get_logger
-from kfx.runtime.metrics import RuntimeMetrics, WebhookMetrics
+from kfx.runtime.http_server import HttpServer, Limits
+from kfx.runtime.log import get_logger, log_about
+from kfx.runtime.metrics import RuntimeMetrics, Tally, WebhookMetrics
+from kfx.runtime.ratelimit import loop_time
 from kfx.runtime.review import (
     AdmissionRequest,
     InvalidRequest,
@@ -40,6 +41,7 @@ from kfx.runtime.review import (
 )
 from kfx.runtime.time_limits import TimeLimits
 from kfx.runtime.tls import dial
+from kfx.runtime.turns import Turns
 
 __all__ = [
     "AdmissionHandler",
@@ -116,9 +118,18 @@ class _Route:
     handler: AdmissionHandler
     metrics: WebhookMetrics
     in_flight: int = 0
+    path: str = ""
+    answered: dict[int, Tally] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.path = self.handler.path
         self.metrics.in_flight.set_function(lambda: self.in_flight)
+
+    def count(self, code: int) -> None:
+        tally = self.answered.get(code)
+        if tally is None:
+            tally = self.answered[code] = self.metrics.requests(code)
+        tally.value += 1
 
 
 @dataclass(slots=True)
@@ -148,9 +159,9 @@ class AdmissionServer:
         self._certificates = certificates
         self._limits = limits or AdmissionLimits()
         self._budget = BodyBudget()
-        self._turns = asyncio.Semaphore(self._limits.concurrency)
-        self._queued = 0
+        self._turns = Turns(self._limits.concurrency)
         self._time_limits = TimeLimits()
+        self._clock: Callable[[], float] = loop_time
         self._problem: str | None = "not serving yet"
         metrics.register_counter(REFUSED, "Connections dropped, by reason.", ("reason",))
         self._http = HttpServer(
@@ -177,6 +188,7 @@ class AdmissionServer:
 
         Raises AddressInUse, ListenError or CertificateError before the block begins.
         """
+        self._clock = asyncio.get_running_loop().time
         async with (
             self._certificates.running(),
             self._time_limits.watching(),
@@ -195,11 +207,11 @@ class AdmissionServer:
             self._problem = await dial(self._http.bound, self._certificates.verifier())
             await asyncio.sleep(FIRST_DIALS if self._problem else DIAL_INTERVAL)
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse | JsonAnswer:
         route = self._routes.get(request.rel_url.raw_path)
         if route is None:
             return web.Response(status=404, text="404 page not found\n")
-        clock = asyncio.get_running_loop().time
+        clock = self._clock
         started = clock()
         code = 500
         route.in_flight += 1
@@ -209,26 +221,28 @@ class AdmissionServer:
             return response
         finally:
             route.in_flight -= 1
-            route.metrics.requests(code).value += 1
+            route.count(code)
             route.metrics.latency.observe(clock() - started)
 
-    async def _review(self, request: web.BaseRequest, route: _Route, started: float) -> web.Response:
+    async def _review(
+        self, request: web.BaseRequest, route: _Route, started: float
+    ) -> web.Response | JsonAnswer:
         if "Content-Encoding" in request.headers:
             return _closing(web.Response(status=415, text="send the body without Content-Encoding\n"))
         try:
             body = await read_body(request, limit=self._limits.body, budget=self._budget)
         except BodyTooLarge:
             limit = self._limits.body
-            return _closing(_json(encode_refusal(413, f"the body must be smaller than {limit} bytes")))
+            return _closing(_refusal(413, f"the body must be smaller than {limit} bytes"))
         except BodyBroken:
-            return _closing(_json(encode_refusal(400, "the body is broken")))
+            return _closing(_refusal(400, "the body is broken"))
         except Overloaded:
             return _closing(_overloaded())
         try:
             if not body:
-                return _json(encode_refusal(400, "request body is empty"))
+                return JsonAnswer(encode_refusal(400, "request body is empty"))
             if request.headers.get("Content-Type") != "application/json":
-                return _json(encode_refusal(400, "the Content-Type must be exactly application/json"))
+                return JsonAnswer(encode_refusal(400, "the Content-Type must be exactly application/json"))
             timeout = timeout_of(request.rel_url.raw_query_string, self._limits.default_timeout)
             allowance = timeout - min(self._limits.margin, timeout / 2)
             return await self._decide(body, route, _Clock(started, timeout, allowance))
@@ -237,23 +251,29 @@ class AdmissionServer:
         finally:
             self._budget.give_back(address_of(request), len(body))
 
-    async def _decide(self, body: bytes, route: _Route, clock: _Clock) -> web.Response:
+    async def _decide(self, body: bytes, route: _Route, clock: _Clock) -> JsonAnswer:
         try:
             if len(body) >= LARGE_BODY:
                 review = await asyncio.to_thread(decode_review, body)
             else:
                 review = decode_review(body)
         except InvalidRequest as refused:
-            return _json(encode_refusal(400, str(refused)))
+            return JsonAnswer(encode_refusal(400, str(refused)))
         request = review.request
         # each request runs in a context of its own: nothing to take back
-        bind_contextvars(webhook=route.handler.path, namespace=request.namespace, name=request.name)
-        return _json(await self._judge(review, route, clock))
+        log_about({"webhook": route.path, "namespace": request.namespace, "name": request.name})
+        return JsonAnswer(await self._judge(review, route, clock))
 
     async def _judge(self, review: Review, route: _Route, clock: _Clock) -> bytes:
         try:
             with self._time_limits.until(clock.started + clock.allowance) as deadline:
-                return encode_verdict(review, await self._take_turn(review, route))
+                if not self._turns.take():
+                    await self._wait_for_turn()
+                try:
+                    verdict = await route.handler.handle(review.request)
+                finally:
+                    self._turns.give_back()
+                return encode_verdict(review, verdict)
         except InvalidRequest as refused:
             return encode_verdict(review, Denied(str(refused)))
         except Overloaded:
@@ -269,28 +289,15 @@ class AdmissionServer:
                 text = f"panic: {type(failed).__name__} [recovered]; the server's log says more"
             return encode_verdict(review, Denied(text, code=500))
 
-    async def _take_turn(self, review: Review, route: _Route) -> Verdict:
-        if self._turns.locked():
-            await self._wait_for_turn()
-        else:
-            await self._turns.acquire()
-        try:
-            return await route.handler.handle(review.request)
-        finally:
-            self._turns.release()
-
     async def _wait_for_turn(self) -> None:
         """Raises Overloaded where the wait would be too long."""
-        if self._queued >= self._limits.queued:
+        if self._turns.waiting >= self._limits.queued:
             raise Overloaded
-        self._queued += 1
         try:
             async with asyncio.timeout(self._limits.patience):
-                await self._turns.acquire()
+                await self._turns.wait()
         except TimeoutError:
             raise Overloaded from None
-        finally:
-            self._queued -= 1
 
 
 def encode_verdict(review: Review, verdict: Verdict) -> bytes:
@@ -342,15 +349,12 @@ def parse_timeout(text: str, default: float) -> float:
     return min(seconds, LONGEST_TIMEOUT) or default
 
 
-_JSON = {"Content-Type": "application/json"}
-
-
-def _json(body: bytes) -> web.Response:
-    return web.Response(body=body, headers=_JSON)
-
-
 def _overloaded() -> web.Response:
     return web.Response(status=429, headers={"Retry-After": "1"}, text="too many admission requests\n")
+
+
+def _refusal(code: int, message: str) -> web.Response:
+    return JsonAnswer(encode_refusal(code, message)).as_response()
 
 
 def _closing(response: web.Response) -> web.Response:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from contextvars import Context
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -12,7 +13,7 @@ from kfx.kube.decode import Raw, decoder_for, metadata_decoder_for, strict, unst
 from kfx.kube.listwatch import Page, WatchMessage
 from kfx.kube.model import KubeObject, PartialObjectMetadata, Unstructured
 from kfx.kube.resource import Resource
-from kfx.runtime.handler import METADATA_HANDLERS, EventHandler
+from kfx.runtime.handler import EventHandler, takes_unreadable
 from kfx.runtime.informer import Informer
 from kfx.runtime.metrics import RuntimeMetrics
 from kfx.runtime.predicate import Predicate, resource_version_changed
@@ -168,7 +169,7 @@ class Cache:
         found = self._declare(Selection(followed, resource, namespace, label_selector, field_selector))
         watch = Watch(handler, queue, predicate)
         found.on_event(watch.offer)
-        if isinstance(handler, METADATA_HANDLERS):
+        if takes_unreadable(handler):
             found.on_unreadable(watch.offer_unreadable)
 
     @asynccontextmanager
@@ -198,6 +199,11 @@ class Cache:
     def synced(self) -> bool:
         """Whether every informer has its first list; kinds that are not served do not count."""
         return all(informer.synced.is_set() for informer in self._informers.values())
+
+    def is_known(self, resource: Resource) -> bool:
+        """Whether a resource has its first list in every selection, or it is known that there can be none."""
+        found = [each for chosen, each in self._informers.items() if chosen.resource == resource]
+        return all(each.synced.is_set() for each in found)
 
     def unsynced(self) -> list[str]:
         """What readiness should name: kinds without a first list, and kinds we may no longer read.
@@ -281,7 +287,9 @@ class Cache:
     def _start(self, chosen: Selection, informer: Informer[Any]) -> None:
         if self._group is None:
             raise RuntimeError("informers start while the cache is running")
-        self._tasks.append(self._group.create_task(informer.follow(), name=f"informer {chosen}"))
+        # what it logs is not of whoever has declared it, perhaps in a reconcile
+        beside, name = Context(), f"informer {chosen}"
+        self._tasks.append(self._group.create_task(informer.follow(), name=name, context=beside))
 
     async def _all_synced(self) -> None:
         while not self.synced():

@@ -53,8 +53,13 @@ class EnqueueRequestForOwner:
         return found
 
 
-METADATA_HANDLERS = (EnqueueRequestForObject, EnqueueRequestForOwner)
-"""Those that can also be told of an object of which nothing but its metadata can be read."""
+def takes_unreadable(handler: "EventHandler") -> bool:
+    """Whether it is told, too, of objects of which hardly more than the metadata can be read.
+
+    Those that look at metadata alone are, and whoever says so with an attribute ``takes_unreadable``.
+    """
+    simple = isinstance(handler, EnqueueRequestForObject | EnqueueRequestForOwner)
+    return simple or getattr(handler, "takes_unreadable", False) is True
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,19 +12,18 @@ import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import cast
 
 from aiohttp import web
-from aiohttp.web_protocol import RequestPayloadError
 
 from kfx.runtime.address import Address, bind
+from kfx.runtime.http_answer import SERVER, JsonAnswer, is_plain
 from kfx.runtime.log import get_logger
 
-Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse | JsonAnswer]]
 """Answers one request; an exception becomes a bare 500 and one log line."""
 
-MIB = 1024 * 1024
 NEVER = float("inf")
 SWEEP_INTERVAL = 0.5
 ACCEPT_PAUSE = 1.0
@@ -32,18 +31,6 @@ LINGER = 1.0
 """Seconds in which a refused body is still taken in and dropped, so that the refusal can be read."""
 
 log = get_logger("http")
-
-
-class BodyTooLarge(Exception):
-    """The body is longer than the limit; the rest of it was not read."""
-
-
-class BodyBroken(Exception):
-    """The body ended early or its chunks are malformed."""
-
-
-class Overloaded(Exception):
-    """There is no room for this request now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,29 +48,6 @@ class Limits:
     answer: float = 60.0
     keep_alive: float = 120.0
     grace: float = 30.0
-
-
-@dataclass(slots=True, kw_only=True)
-class BodyBudget:
-    """Bytes of bodies held at one time, in all and for one address, so that none starves the others."""
-
-    total: int = 64 * MIB
-    per_address: int = 32 * MIB
-    held: int = 0
-    by_address: Counter[str] = field(default_factory=Counter)
-
-    def take(self, address: str, size: int) -> None:
-        """Raises Overloaded, taking nothing."""
-        if self.held + size > self.total or self.by_address[address] + size > self.per_address:
-            raise Overloaded
-        self.held += size
-        self.by_address[address] += size
-
-    def give_back(self, address: str, size: int) -> None:
-        self.held -= size
-        self.by_address[address] -= size
-        if not self.by_address[address]:
-            del self.by_address[address]
 
 
 class Connection(web.RequestHandler):
@@ -117,7 +81,7 @@ class Connection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         # aiohttp calls this with nothing, too, to go on with what it has
-        if data:
+        if data and not self.in_request:
             self.request_begun()
         super().data_received(data)
 
@@ -127,16 +91,36 @@ class Connection(web.RequestHandler):
         self._link = None
         self._server.forget(self)
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        # aiohttp calls this for each piece that is read, and would parse nothing once more
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        # else aiohttp would name the versions of Python and of itself
-        resp.headers.setdefault("Server", "kfx")
         try:
+            if isinstance(resp, JsonAnswer):
+                if is_plain(request) and not self._upgraded:
+                    return resp, await self._is_lost_with(resp.encode())
+                resp = resp.as_response()
+            resp.headers.setdefault("Server", SERVER)
             return await super().finish_response(request, resp, start_time)
         finally:
             self.in_request = False
             self.deadline = NEVER
+
+    async def _is_lost_with(self, answer: bytes) -> bool:
+        """Write all of it; whether the client has left instead."""
+        if self._link is None or self._link.is_closing():
+            return True
+        self._link.write(answer)
+        if self.writing_paused:
+            try:
+                await self._drain_helper()
+            except ConnectionError:
+                return True
+        return False
 
     def handle_error(
         self,
@@ -174,38 +158,6 @@ class Connection(web.RequestHandler):
 
     def _allow(self, seconds: float) -> None:
         self.deadline = self._loop.time() + seconds
-
-
-def address_of(request: web.BaseRequest) -> str:
-    """The client's address, as the caps count it."""
-    return cast(Connection, request.protocol).address
-
-
-async def read_body(request: web.BaseRequest, *, limit: int, budget: BodyBudget) -> bytes:
-    """The whole body as it came; its bytes stay taken from ``budget`` until the caller gives them back.
-
-    Raises BodyTooLarge for ``limit`` bytes or more, by declared length before anything is read;
-    Overloaded; BodyBroken; ConnectionError if the client left. Then nothing stays taken.
-    """
-    connection = cast(Connection, request.protocol)
-    connection.request_begun()
-    if (request.content_length or 0) >= limit:
-        raise BodyTooLarge
-    body = bytearray()
-    try:
-        while not request.content.at_eof():
-            chunk = await request.content.readany()
-            if len(body) + len(chunk) >= limit:
-                raise BodyTooLarge
-            budget.take(connection.address, len(chunk))
-            body += chunk
-    except BaseException as failed:
-        budget.give_back(connection.address, len(body))
-        if isinstance(failed, (RequestPayloadError, web.PayloadAccessError)):
-            raise BodyBroken from failed
-        raise
-    connection.request_read()
-    return bytes(body)
 
 
 class HttpServer:
@@ -251,7 +203,9 @@ class HttpServer:
         listener = await bind(self._address, flag=self._flag)
         self._bound = listener.getsockname()[:2]
         log.info("listening", flag=self._flag, port=self._bound[1], tls=self._tls is not None)
-        requests = web.Server(self._handle)
+        requests = web.Server(
+            cast("Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]", self._handle)
+        )
         try:
             async with asyncio.TaskGroup() as group:
                 accepting = group.create_task(self._accept(listener, requests))

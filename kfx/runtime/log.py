@@ -8,17 +8,18 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, BinaryIO, cast
 
 import orjson
 import structlog
-from structlog.contextvars import bind_contextvars, bound_contextvars, merge_contextvars
+from structlog.contextvars import bound_contextvars, merge_contextvars
 from structlog.typing import FilteringBoundLogger
 
 from kfx.runtime.log_stream import LogStream
 
-__all__ = ["bind_contextvars", "bound_contextvars", "configure_logging", "get_logger", "short_path"]
+__all__ = ["bound_contextvars", "configure_logging", "get_logger", "log_about", "short_path"]
 
 LONGEST_VALUE = 1024
 MOST_ITEMS = 32
@@ -50,6 +51,7 @@ def configure_logging(level: str = "info", format: str = "auto", *, stream: Bina
     structlog.configure(
         processors=[
             merge_contextvars,
+            _merge_subject,
             structlog.processors.add_log_level,
             _add_time,
             _add_exception,
@@ -68,6 +70,20 @@ def _not_blocking(out: BinaryIO) -> BinaryIO:
         return cast("BinaryIO", LogStream(out.fileno()))
     except OSError:
         return out  # in memory
+
+
+_SUBJECT: ContextVar[Mapping[str, str]] = ContextVar("subject")
+
+
+def log_about(subject: Mapping[str, str]) -> None:
+    """Every further line of this context carries these keys; nothing is done until there is a line."""
+    _SUBJECT.set(subject)
+
+
+def _merge_subject(_: object, __: str, event: EventDict) -> EventDict:
+    for key, value in _SUBJECT.get({}).items():
+        event.setdefault(key, value)
+    return event
 
 
 class _Bridge(logging.Handler):

@@ -1,24 +1,31 @@
 """AdmissionReview as bytes: read with bounds, answered in the caller's version."""
 
-import re
 from codecs import getincrementaldecoder
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
 
 from kfx.kube.model import Model
+from kfx.runtime.json_bounds import DEEPEST, ExcessiveJson, check_json
 
-DEEPEST = 100
-"""Levels of nesting: what walks a document may recurse."""
-MOST_VALUES = 100_000
-"""Members and elements of a whole review: decoded, each takes up to 250 bytes, and half a microsecond."""
-INT64_DIGITS = 19
+LARGEST_OBJECT = 2 * 1024 * 1024
+"""Bytes. kube-apiserver sends no more to etcd (etcd's client/v3, ``defaultMaxCallSendMsgSize``)."""
+LARGEST_TEXT = 1536 * 1024
+"""Bytes of what is read of an object; decoded it takes up to nine times as much for a moment. etcd takes no
+larger object as a whole, unless it was told to."""
+LARGEST_FRAME = 512 * 1024
+"""Bytes of a review beside its objects."""
+MOST_VALUES = 20_000
+"""Members and elements of what is read of an object; a handler takes up to 1.5 µs and 800 bytes for each."""
 LONGEST_MESSAGE = 64 * 1024
 """Characters of an answer's message."""
 VERSIONS = ("admission.k8s.io/v1", "admission.k8s.io/v1beta1")
 
 T = TypeVar("T")
+
+_NOTHING = msgspec.Raw(b"")
 
 
 class InvalidRequest(Exception):
@@ -64,23 +71,25 @@ class AdmissionRequest(Model):
     namespace: str = ""
     operation: str = ""
     user_info: UserInfo = UserInfo()
-    object: msgspec.Raw = msgspec.Raw(b"")
-    old_object: msgspec.Raw = msgspec.Raw(b"")
+    object: msgspec.Raw = _NOTHING
+    old_object: msgspec.Raw = _NOTHING
     dry_run: bool | None = False
 
-    def document(self) -> dict[str, Any]:
+    def document(self, *fields: str) -> dict[str, Any]:
         """The object, decoded anew at each call, so the caller may change it.
 
-        Raises InvalidRequest if there is none.
+        Of ``fields`` (``"spec"``, ``"status.trials"``) where some are named, the rest being skipped unread.
+        Raises InvalidRequest if there is no object, or one of more than 2 MiB, or if what is read has more
+        than 20,000 values, 100 levels, or an integer beyond int64.
         """
-        found = _decode(self.object, "request.object")
+        found = _decode(self.object, "request.object", fields)
         if found is None:
             raise InvalidRequest("request.object is missing")
         return found
 
-    def old_document(self) -> dict[str, Any] | None:
-        """The object as stored before an UPDATE or DELETE; None where there is none."""
-        return _decode(self.old_object, "request.oldObject")
+    def old_document(self, *fields: str) -> dict[str, Any] | None:
+        """The object as stored before an UPDATE or DELETE; None where there is none. As :meth:`document`."""
+        return _decode(self.old_object, "request.oldObject", fields)
 
 
 class _Review(Model):
@@ -89,8 +98,19 @@ class _Review(Model):
     request: AdmissionRequest | None = None
 
 
+class _Objects(Model):
+    object: msgspec.Raw = _NOTHING
+    old_object: msgspec.Raw = _NOTHING
+
+
+class _Frame(Model):
+    request: _Objects | None = None
+
+
 _REVIEW = msgspec.json.Decoder(_Review)
+_FRAME = msgspec.json.Decoder(_Frame)
 _DOCUMENT = msgspec.json.Decoder(dict[str, Any] | None)
+_VALUES = msgspec.json.Decoder(list[Any])
 
 
 class Review(msgspec.Struct, frozen=True, gc=False):
@@ -103,12 +123,13 @@ class Review(msgspec.Struct, frozen=True, gc=False):
 def decode_review(body: bytes) -> Review:
     """Read a v1 or v1beta1 review; one that names no version is taken as v1 (controller-runtime does so).
 
-    Raises InvalidRequest for anything but an AdmissionReview in UTF-8 JSON with a request and its uid, at
-    most 100 levels deep, of at most 100,000 values, all integers within int64. The text repeats nothing of
-    the body.
+    The objects are not read yet. Raises InvalidRequest for anything but an AdmissionReview in UTF-8 JSON with
+    a request and its uid, and of at most 512 KiB beside the objects. The text repeats nothing of the body.
     """
     try:
         _check_utf8(body)
+        if len(body) > LARGEST_FRAME:
+            _check_frame(body)
         review = _REVIEW.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as failed:
         raise InvalidRequest(f"the body is no AdmissionReview: {_reason(failed)}") from None
@@ -118,7 +139,6 @@ def decode_review(body: bytes) -> Review:
         raise InvalidRequest(f"the body is no AdmissionReview of {' or '.join(VERSIONS)}")
     if review.request is None or not review.request.uid:
         raise InvalidRequest("the AdmissionReview has no request with a uid")
-    _check_bounds(body)
     return Review(review.api_version or VERSIONS[0], review.request)
 
 
@@ -134,51 +154,81 @@ def _check_utf8(body: bytes) -> None:
 
 _PIECE = 256 * 1024
 _TOO_DEEP = f"the AdmissionReview is nested more than {DEEPEST} levels deep"
-_TOO_MANY = f"the AdmissionReview has more than {MOST_VALUES} values"
-_STRINGS = re.compile(rb'(?:"[^"]*+")++')  # possessive, so that no text makes it slow
-_SQUARE = bytes.maketrans(b"{}", b"[]")
-_NO_MARKS = bytes(each for each in range(256) if each not in b'[]{},"')
-_SCANNED = bytes.maketrans(b"{123456789", b"[000000000")  # openings alike, digits alike
-_LONG_NUMBER = b"0" * INT64_DIGITS
 
 
-def _check_bounds(body: bytes) -> None:
-    """One pass for all bounds: it finds hardly any body worth a closer look."""
-    scanned = body.translate(_SCANNED)
-    is_large, has_long_number = len(body) > MOST_VALUES, _LONG_NUMBER in scanned
-    may_be_deep = scanned.count(b"[") > DEEPEST
-    del scanned  # as long as the body
-    if is_large or may_be_deep:
-        _check_shape(body)
-    if has_long_number:
-        _check_integers(body)
+def _check_frame(body: bytes) -> None:
+    """Before anything is read of it: one text of 7 MiB would take 60 MiB."""
+    request = _FRAME.decode(body).request or _Objects()
+    objects = memoryview(request.object).nbytes + memoryview(request.old_object).nbytes
+    if len(body) - objects > LARGEST_FRAME:
+        raise InvalidRequest(f"the AdmissionReview has more than {LARGEST_FRAME} bytes beside its objects")
 
 
-def _check_shape(body: bytes) -> None:
-    """Count over all bytes first; strings are taken out only where that may change the answer."""
-    openings = body.count(b"[") + body.count(b"{")
-    if openings <= DEEPEST and openings + body.count(b",") <= MOST_VALUES:
-        return
-    if body.count(b'"') - body.count(b'\\"') > 4 * MOST_VALUES:
-        raise InvalidRequest(_TOO_MANY)
-    plain = body.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in body else body
-    marks = plain.translate(_SQUARE, _NO_MARKS).replace(b'""', b"")  # strings without marks, or between two
-    marks = _STRINGS.sub(b"", marks)
-    if marks.count(b",") + marks.count(b"[") > MOST_VALUES:
-        raise InvalidRequest(_TOO_MANY)
-    brackets = marks.translate(None, b",")
-    for _ in range(DEEPEST):
-        brackets = brackets.replace(b"[]", b"")  # takes away the innermost level everywhere
-    if brackets:
-        raise InvalidRequest(_TOO_DEEP)
-
-
-def _check_integers(body: bytes) -> None:
-    """Of a body with a long run of digits, which may be text."""
+def _decode(raw: msgspec.Raw, where: str, fields: tuple[str, ...]) -> dict[str, Any] | None:
+    size = memoryview(raw).nbytes
+    if not size:
+        return None
+    if size > LARGEST_OBJECT:
+        raise InvalidRequest(
+            f"{where} has {size} bytes; no API server stores more than {LARGEST_OBJECT}: make it smaller"
+        )
     try:
-        waiting = [msgspec.json.decode(body)]
+        return _read_fields(raw, fields) if fields else _read(_DOCUMENT, bytes(raw))
     except msgspec.DecodeError as failed:
-        raise InvalidRequest(f"the body is no AdmissionReview: {_reason(failed)}") from None
+        raise InvalidRequest(f"{where} is no JSON object: {_reason(failed)}") from None
+    except ExcessiveJson as failed:
+        read = f" ({', '.join(fields)})" if fields else ""
+        raise InvalidRequest(f"{where}{read} {failed}") from None
+    except RecursionError:
+        raise InvalidRequest(f"{where} is nested more than {DEEPEST} levels deep") from None
+
+
+def _read(decoder: msgspec.json.Decoder[T], text: bytes) -> T:
+    """Decode, if its bounds are kept."""
+    if len(text) > LARGEST_TEXT:
+        raise ExcessiveJson(f"has {len(text)} bytes, more than {LARGEST_TEXT}; make it smaller")
+    may_be_long = check_json(text, most_values=MOST_VALUES)
+    found = decoder.decode(text)
+    if may_be_long:
+        _check_integers(found)
+    return found
+
+
+def _read_fields(raw: msgspec.Raw, fields: tuple[str, ...]) -> dict[str, Any] | None:
+    """Find each as bytes first, so that what is not asked for costs nothing and counts for nothing."""
+    found = _finder(fields).decode(raw)
+    if found is None:
+        return None
+    texts = {field: text for field in fields if memoryview(text := _text_at(found, field)).nbytes}
+    values = _read(_VALUES, b"[%s]" % b",".join(texts.values()))
+    document: dict[str, Any] = {}
+    for field, value in zip(texts, values, strict=True):
+        outer, _, inner = field.rpartition(".")
+        parent = document.setdefault(outer, {}) if outer else document
+        parent[inner] = value
+    return document
+
+
+@cache
+def _finder(fields: tuple[str, ...]) -> msgspec.json.Decoder[Any]:
+    plain = [(field, msgspec.Raw, _NOTHING) for field in fields if "." not in field]
+    nested: dict[str, list[tuple[str, Any, Any]]] = {}
+    for outer, _, inner in (field.partition(".") for field in fields if "." in field):
+        nested.setdefault(outer, []).append((inner, msgspec.Raw, _NOTHING))
+    inside = [(outer, msgspec.defstruct("Inner", members) | None, None) for outer, members in nested.items()]
+    return msgspec.json.Decoder(msgspec.defstruct("Found", [*plain, *inside]) | None)
+
+
+def _text_at(found: Any, field: str) -> msgspec.Raw:
+    """The JSON of a field, empty where it is absent."""
+    for name in field.split("."):
+        found = getattr(found, name, _NOTHING)
+    text: msgspec.Raw = found
+    return text
+
+
+def _check_integers(document: Any) -> None:
+    waiting = [document]
     while waiting:
         each = waiting.pop()
         if isinstance(each, dict):
@@ -186,17 +236,7 @@ def _check_integers(body: bytes) -> None:
         elif isinstance(each, list):
             waiting.extend(each)
         elif isinstance(each, int) and not -(2**63) <= each < 2**63:
-            raise InvalidRequest("the AdmissionReview has an integer beyond 64 bits")
-
-
-def _decode(raw: msgspec.Raw, where: str) -> dict[str, Any] | None:
-    if not bytes(raw):
-        return None
-    try:
-        found: dict[str, Any] | None = _DOCUMENT.decode(raw)
-    except msgspec.DecodeError as failed:
-        raise InvalidRequest(f"{where} is no JSON object: {_reason(failed)}") from None
-    return found
+            raise ExcessiveJson("has an integer beyond 64 bits; write a smaller one")
 
 
 def _reason(failed: Exception) -> str:

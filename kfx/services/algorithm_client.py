@@ -18,6 +18,7 @@ from kfx.apis.common import EarlyStoppingRule
 from kfx.apis.experiment import Experiment
 from kfx.apis.trial import Trial
 from kfx.katib.image_suggestion import Proposal
+from kfx.katib.reply_check import find_problem
 from kfx.katib.suggestion_objects import EARLY_STOPPING_PORT, SUGGESTION_PORT
 from kfx.services import algorithm_convert as wire
 from kfx.services.convert import MalformedMessage
@@ -135,6 +136,9 @@ class AlgorithmClient:
         )
         if len(assignments) > question.count:
             raise NoAnswer(UNEXPECTED, passing=False)
+        taken = {trial.metadata.name for trial in trials}
+        if problem := find_problem(experiment, assignments, taken):
+            raise NoAnswer(f"{UNEXPECTED}: {problem}", passing=False)
         rule = experiment.spec.early_stopping
         if assignments and rule is not None and rule.algorithm_name:
             rules = await self._rules(experiment, trials)

@@ -1,6 +1,7 @@
 """Between the bytes of ``api.v1.beta1`` and kfx's own types. The generated messages go no further."""
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import msgspec
 from google.protobuf.message import DecodeError
@@ -8,9 +9,15 @@ from google.protobuf.message import DecodeError
 from kfx.apis.common import MetricLog
 from kfx.services.pb import api_pb2
 
+_ROWS_AT_ONCE = 1_000
+
 
 class MalformedMessage(ValueError):
     """The bytes are no message of the expected type."""
+
+
+class TooLarge(ValueError):
+    """A message would be larger than is allowed; the text says what there is too much of."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,13 +75,29 @@ def filter_to_wire(wanted: LogFilter) -> bytes:
     return encoded
 
 
-def logs_to_wire(logs: Iterable[MetricLog]) -> bytes:
-    """``GetObservationLogReply``; the observation log is present even when it is empty."""
-    message = api_pb2.GetObservationLogReply()
-    message.observation_log.SetInParent()
-    _add_logs(message.observation_log, logs)
-    encoded: bytes = message.SerializeToString()
-    return encoded
+def logs_to_wire(
+    logs: Iterable[MetricLog], *, most_rows: int | None = None, most_bytes: int | None = None
+) -> bytes:
+    """``GetObservationLogReply``; the observation log is present even when it is empty.
+
+    Messages behind one another are one to protobuf: beside the bytes only a part of the rows is in memory.
+    Raises :class:`TooLarge` as soon as there is more than allowed.
+    """
+    encoded, rows = bytearray(), iter(logs)
+    count = 0
+    while True:
+        part = tuple(islice(rows, _ROWS_AT_ONCE))
+        count += len(part)
+        if not part and encoded:
+            return bytes(encoded)
+        message = api_pb2.GetObservationLogReply()
+        message.observation_log.SetInParent()
+        _add_logs(message.observation_log, part)
+        encoded += message.SerializeToString()
+        if most_rows is not None and count > most_rows:
+            raise TooLarge(f"more than {most_rows} values")
+        if most_bytes is not None and len(encoded) > most_bytes:
+            raise TooLarge(f"values of more than {most_bytes} bytes")
 
 
 def logs_from_wire(data: bytes) -> tuple[MetricLog, ...]:

@@ -4,26 +4,27 @@ Its messages name a trial but no namespace. The namespace comes from the caller'
 the trials the process knows; a report is never refused for the want of it.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from grpc import StatusCode
 
+from kfx.apis.common import MetricLog
 from kfx.services.convert import (
     MalformedMessage,
+    TooLarge,
     deleted_trial_from_wire,
     filter_from_wire,
     logs_to_wire,
     report_from_wire,
 )
-from kfx.services.rpc import Call, Method, RpcFailure, beside
+from kfx.services.rpc import MAX_MESSAGE, Call, Method, RpcFailure, beside
 from kfx.store.errors import AmbiguousTrial, BadTime, StoreError
 from kfx.store.observations import ObservationStore
 
 MAX_ROWS = 500_000
 """Rows of one reply. Katib sends any number; this many already fill the largest message."""
-
-_ROW_BYTES = 64
 
 NamespacesOf = Callable[[str], Sequence[str]]
 """The namespaces that have a trial of this name, as far as this process knows."""
@@ -62,24 +63,17 @@ class DBManager:
 
     async def get(self, request: bytes, call: Call) -> bytes:
         """A trial's values. Codes as :meth:`report`, FAILED_PRECONDITION for a name that two
-        namespaces have, RESOURCE_EXHAUSTED for more than MAX_ROWS rows."""
+        namespaces have, RESOURCE_EXHAUSTED for more than MAX_ROWS rows or MAX_MESSAGE bytes."""
         with _failures():
             wanted = filter_from_wire(request)
-            logs = await self._store.get(
+            return await self._store.fold(
                 wanted.trial,
+                partial(_encode, wanted.trial),
                 namespace=self._namespace(wanted.trial, call),
-                metric=wanted.metric,
+                metrics=(wanted.metric,) if wanted.metric else (),
                 start=wanted.start,
                 end=wanted.end,
-                limit=MAX_ROWS + 1,
             )
-        if len(logs) > MAX_ROWS:
-            raise RpcFailure(
-                StatusCode.RESOURCE_EXHAUSTED,
-                f"trial {wanted.trial} has more than {MAX_ROWS} values: "
-                "ask for less by metric_name, start_time or end_time",
-            )
-        return await beside(len(logs) * _ROW_BYTES, logs_to_wire, logs)
 
     async def delete(self, request: bytes, call: Call) -> bytes:
         """Forgets a trial. Codes as :meth:`get`."""
@@ -95,6 +89,17 @@ class DBManager:
         if len(known) > 1:
             raise AmbiguousTrial(trial, list(known))
         return known[0] if known else None
+
+
+def _encode(trial: str, logs: Iterable[MetricLog]) -> bytes:
+    """On a thread of the store, as the rows come. Raises RpcFailure."""
+    try:
+        return logs_to_wire(logs, most_rows=MAX_ROWS, most_bytes=MAX_MESSAGE)
+    except TooLarge as error:
+        raise RpcFailure(
+            StatusCode.RESOURCE_EXHAUSTED,
+            f"trial {trial} has {error}: ask for less by metric_name, start_time or end_time",
+        ) from None
 
 
 @contextmanager

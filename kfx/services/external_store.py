@@ -5,7 +5,7 @@ Katib's opens a connection for each call and sets no deadline; here one channel 
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from itertools import chain
 from typing import TypeVar
@@ -32,6 +32,9 @@ CALL_SECONDS = 30.0
 """For one call. Katib's server reads a table without an index."""
 PROBE_SECONDS = 5.0
 PROBE_INTERVAL = 15.0
+HANG_SECONDS = 60.0
+"""For so long after a call without an answer no other one is tried, unless a probe gets one before: soon all
+workers would wait for the store, and none be left for trials that do not need it."""
 LONGEST_DETAILS = 300
 """Characters of the server's words that are quoted."""
 
@@ -77,6 +80,8 @@ class ExternalStore:
         self._channel = channel
         self._problem: str | None = f"database manager {address} has not been asked yet"
         self._away = False
+        self._hangs_until = 0.0
+        self._probe_now = asyncio.Event()
         self._on_answer: list[Callable[[], Awaitable[None]]] = []
 
     @classmethod
@@ -155,7 +160,9 @@ class ExternalStore:
                     await listener()
             except StoreError:
                 pass  # noted
-            await asyncio.sleep(PROBE_INTERVAL)
+            self._probe_now.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._probe_now.wait(), PROBE_INTERVAL)
 
     async def _get(self, trial: str, metric: str, namespace: str | None) -> bytes:
         request = filter_to_wire(LogFilter(trial=trial, metric=metric))
@@ -170,6 +177,8 @@ class ExternalStore:
 
     async def _call(self, method: str, request: bytes, namespace: str | None) -> bytes:
         metadata = ((NAMESPACE_KEY, namespace),) if namespace else ()
+        if asyncio.get_running_loop().time() < self._hangs_until:
+            raise StoreError(self._problem)
         try:
             reply = await self._exchange(f"{_SERVICE}{method}", request, metadata, CALL_SECONDS)
         except grpc.aio.AioRpcError as error:
@@ -187,6 +196,8 @@ class ExternalStore:
         said = f"{error.code().name}: {' '.join((error.details() or '').split())[:LONGEST_DETAILS]}"
         if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
             return TooManyRows(f"database manager {self._address}: {said}")
+        if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+            self._note_hanging()
         if error.code() in _AWAY:
             return self._note_away(said)
         return StoreError(f"database manager {self._address}: {said}")
@@ -201,7 +212,13 @@ class ExternalStore:
         self._away, self._problem = True, text
         return StoreError(text)
 
+    def _note_hanging(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now >= self._hangs_until:
+            self._probe_now.set()
+        self._hangs_until = now + HANG_SECONDS
+
     def _note_answer(self) -> None:
         if self._away:
             log.info("the database manager answers again", address=self._address)
-        self._away, self._problem = False, None
+        self._away, self._problem, self._hangs_until = False, None, 0.0

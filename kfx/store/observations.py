@@ -65,30 +65,11 @@ class ObservationStore:
         await self._run(self._writing, partial(self._report, trial, logs, namespace))
 
     async def get(
-        self,
-        trial: str,
-        *,
-        namespace: str | None = None,
-        metric: str = "",
-        start: str = "",
-        end: str = "",
-        limit: int | None = None,
+        self, trial: str, *, namespace: str | None = None, metric: str = "", start: str = "", end: str = ""
     ) -> list[MetricLog]:
-        """Values by time, then in the order they came; an unknown trial has none.
-
-        ``start`` and ``end`` are RFC 3339 and inclusive; ``limit`` cuts the list, so that a caller may
-        see that there is more than it can hold. A namespace that has no rows of the trial gets those
-        of unknown namespace. Raises BadTime, AmbiguousTrial (namespace None only), StoreError.
-        """
-        query = LogQuery(
-            trial=trial,
-            namespace=namespace,
-            metrics=(metric,) if metric else (),
-            start=_parse("start", start) if start else None,
-            end=_parse("end", end) if end else None,
-            limit=limit,
-        )
-        return await self._run(self._reading, partial(self._fold, query, list))
+        """The values of :meth:`fold`, all in memory at once."""
+        metrics = (metric,) if metric else ()
+        return await self.fold(trial, list, namespace=namespace, metrics=metrics, start=start, end=end)
 
     async def fold(
         self,
@@ -97,13 +78,23 @@ class ObservationStore:
         *,
         namespace: str | None = None,
         metrics: Sequence[str] = (),
+        start: str = "",
+        end: str = "",
     ) -> T:
-        """What ``into`` makes of the values of :meth:`get`, in memory that does not grow with them.
+        """What ``into`` makes of a trial's values, in memory that does not grow with them.
 
-        It runs on a thread of the store. ``metrics``: the names that matter, empty for all. Raises as
-        :meth:`get`.
+        They come by time, then in the order they were reported; an unknown trial has none. ``into`` runs on a
+        thread of the store. ``metrics``: the names that matter, empty for all. ``start`` and ``end`` are RFC
+        3339 and inclusive. A namespace that has no rows of the trial gets those of unknown namespace. Raises
+        BadTime, AmbiguousTrial (namespace None only), StoreError, and what ``into`` raises.
         """
-        query = LogQuery(trial=trial, namespace=namespace, metrics=tuple(metrics))
+        query = LogQuery(
+            trial=trial,
+            namespace=namespace,
+            metrics=tuple(metrics),
+            start=_parse("start", start) if start else None,
+            end=_parse("end", end) if end else None,
+        )
         return await self._run(self._reading, partial(self._fold, query, into))
 
     async def delete(self, trial: str, namespace: str | None = None) -> None:

@@ -113,7 +113,5 @@ def _remedy(reason: str) -> str:
 
 
 def _not_writable(path: Path, reason: str) -> str:
-    return (
-        f"--sqlite-path {path}: {reason}; make the folder writable for this user, "
-        "or name a file in a folder that is"
-    )
+    remedy = "make the folder writable for this user, or name a file in a folder that is"
+    return f"--sqlite-path {path}: {reason}; {_remedy(reason) if 'locked' in reason else remedy}"

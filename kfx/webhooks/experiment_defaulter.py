@@ -1,11 +1,11 @@
 """``/mutate-experiment``: an Experiment gets its defaults before anybody else reads it."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from kfx.katib.defaults import default_experiment
-from kfx.katib.experiment_document import ExperimentDecodeError, decode_experiment, is_being_deleted
+from kfx.katib.experiment_document import ExperimentDecodeError, decode_experiment
 from kfx.runtime.admission import AdmissionRequest, Allowed, Denied, Verdict
+from kfx.webhooks.experiment_reader import read_experiment
 
 
 class ExperimentDefaulter:
@@ -15,32 +15,39 @@ class ExperimentDefaulter:
 
     async def handle(self, request: AdmissionRequest) -> Verdict:
         """Refuses what is no Experiment, as nothing behind it could read it."""
-        document = request.document()
-        if is_being_deleted(document):
+        document = read_experiment(request)
+        if document is None:
             return Allowed()
         try:
             decode_experiment(document)
         except ExperimentDecodeError as error:
             return Denied(str(error))
-        return Allowed(list(difference(document, default_experiment(document))) or None)
+        return Allowed(difference(document, default_experiment(document)) or None)
 
 
-def difference(old: Any, new: Any, path: str = "") -> Iterator[dict[str, Any]]:
+def difference(old: Any, new: Any) -> list[dict[str, Any]]:
     """Operations in the order of their paths. Defaults only add and replace, and share what they leave."""
-    if old is new:
-        return
+    found: list[dict[str, Any]] = []
+    _compare(found, old, new, "")
+    return found
+
+
+_ABSENT = object()
+
+
+def _compare(found: list[dict[str, Any]], old: Any, new: Any, path: str) -> None:
     if isinstance(old, dict) and isinstance(new, dict):
-        for key in sorted([key for key in new if key not in old or old[key] is not new[key]]):
+        for key in sorted([key for key, item in new.items() if old.get(key, _ABSENT) is not item]):
             where = f"{path}/{key.replace('~', '~0').replace('/', '~1')}"
             if key in old:
-                yield from difference(old[key], new[key], where)
+                _compare(found, old[key], new[key], where)
             else:
-                yield {"op": "add", "path": where, "value": new[key]}
+                found.append({"op": "add", "path": where, "value": new[key]})
     elif isinstance(old, list) and isinstance(new, list):
         for index, item in enumerate(new):
             if index >= len(old):
-                yield {"op": "add", "path": f"{path}/{index}", "value": item}
+                found.append({"op": "add", "path": f"{path}/{index}", "value": item})
             elif old[index] is not item:
-                yield from difference(old[index], item, f"{path}/{index}")
+                _compare(found, old[index], item, f"{path}/{index}")
     elif old != new:
-        yield {"op": "replace", "path": path, "value": new}
+        found.append({"op": "replace", "path": path, "value": new})

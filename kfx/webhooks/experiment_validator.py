@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from kfx.algorithms import Algorithm
 from kfx.apis.experiment import Experiment
 from kfx.katib.defaults import default_experiment
-from kfx.katib.experiment_document import ExperimentDecodeError, decode_experiment, is_being_deleted
+from kfx.katib.experiment_document import ExperimentDecodeError, decode_experiment
 from kfx.katib.katib_config import KatibConfigError, RuntimeConfig
 from kfx.katib.names import LABEL_INJECTION
 from kfx.katib.validation import Findings, ValidationContext, aggregate, is_free_update, validate_experiment
@@ -14,6 +14,7 @@ from kfx.kube.errors import ApiError, NotFound, TransportError
 from kfx.kube.resource import Resource
 from kfx.runtime.admission import AdmissionRequest, Allowed, Denied, Verdict
 from kfx.webhooks.config_reader import KatibConfigReader
+from kfx.webhooks.experiment_reader import read_experiment, read_stored_experiment
 
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 PERSISTENT_VOLUMES = Resource("", "v1", "persistentvolumes", "PersistentVolume", namespaced=False)
@@ -74,12 +75,12 @@ class ExperimentValidator:
 
     async def handle(self, request: AdmissionRequest) -> Verdict:
         """Namespace, rules, left-over volume; a change of metadata alone always passes."""
-        document = request.document()
-        if is_being_deleted(document):
+        document = read_experiment(request)
+        if document is None:
             return Allowed()
         try:
             new = decode_experiment(document)
-            old = _decode_stored(request.old_document())
+            old = _decode_stored(read_stored_experiment(request))
         except ExperimentDecodeError as error:
             return Denied(str(error))
         if old is not None and is_free_update(new, old):

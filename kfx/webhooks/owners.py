@@ -1,6 +1,6 @@
 """From a pod to the trial it belongs to, over any chain of owners."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from kfx.apis.common import API_VERSION
@@ -47,6 +47,14 @@ class OwnerWalk:
         self._others: Expiring[tuple[str, ...], Collection[Reference]] = Expiring(clock, REMEMBERED)
         self._by_kind = {(resource.api_version, resource.kind): resource for resource in jobs}
 
+    def find_cached(self, pod: Mapping[str, Any], namespace: str) -> Reference | None:
+        """As :meth:`find_trial` for nearly all pods of trials; ``None`` where more must be looked at."""
+        owners = _owners(pod)
+        found = _trial_among(owners)
+        if found is None and owners:
+            found = _trial_among(self._cached_owners(owners[0], namespace) or ())
+        return found
+
     async def find_trial(self, pod: Mapping[str, Any], namespace: str) -> Reference | None:
         """The reference to the Trial that owns the pod or one of its owners; ``None`` where there is none.
 
@@ -57,11 +65,9 @@ class OwnerWalk:
     async def _visit(
         self, owners: Collection[Reference], namespace: str, *, depth: int, seen: set[tuple[str, str, str]]
     ) -> Reference | None:
-        for owner in owners:
-            if (owner.get("apiVersion"), owner.get("kind")) == (API_VERSION, "Trial"):
-                return owner
-        if depth == MAX_DEPTH:
-            return None
+        trial = _trial_among(owners)
+        if trial is not None or depth == MAX_DEPTH:
+            return trial
         for owner in owners:
             key = (str(owner.get("apiVersion")), str(owner.get("kind")), str(owner.get("name")))
             if key in seen or len(seen) == MAX_READS:
@@ -79,11 +85,11 @@ class OwnerWalk:
         key = (str(owner.get("apiVersion") or ""), str(owner.get("kind") or ""))
         if not uid or name in NO_NAMES:
             return ()
+        cached = self._cached_owners(owner, namespace)
+        if cached is not None:
+            return cached
         followed = self._by_kind.get(key)
         if followed is not None:
-            cached = self._jobs[followed].get(Request(namespace, name))
-            if cached is not None and cached.metadata.uid == uid:
-                return tuple(map(to_builtins, cached.metadata.owner_references or ()))
             return await self._read(followed, namespace, name, uid)
         place = (*key, namespace, name, uid)
         known = self._others.get(place)
@@ -91,6 +97,17 @@ class OwnerWalk:
             known = await self._read_other(key, namespace, name, uid)
             self._others.put(place, known, MEMORY_SECONDS)
         return known
+
+    def _cached_owners(self, owner: Reference, namespace: str) -> Collection[Reference] | None:
+        """Those of a job that its cache holds."""
+        followed = self._by_kind.get((owner.get("apiVersion") or "", owner.get("kind") or ""))
+        uid = owner.get("uid")
+        if followed is None or not uid:
+            return None
+        cached = self._jobs[followed].get(Request(namespace, owner.get("name") or ""))
+        if cached is not None and cached.metadata.uid == uid:
+            return [to_builtins(each) for each in cached.metadata.owner_references or ()]
+        return None
 
     async def _read_other(
         self, key: tuple[str, str], namespace: str, name: str, uid: str
@@ -108,9 +125,16 @@ class OwnerWalk:
         return _owners(document) if _uid(document) == uid else ()
 
 
-def _owners(document: Mapping[str, Any]) -> Collection[Reference]:
-    found: Collection[Reference] = (document.get("metadata") or {}).get("ownerReferences") or ()
-    return tuple(found)
+def _owners(document: Mapping[str, Any]) -> Sequence[Reference]:
+    found: Sequence[Reference] = (document.get("metadata") or {}).get("ownerReferences") or ()
+    return found
+
+
+def _trial_among(owners: Collection[Reference]) -> Reference | None:
+    for owner in owners:
+        if owner.get("kind") == "Trial" and owner.get("apiVersion") == API_VERSION:
+            return owner
+    return None
 
 
 def _uid(document: Mapping[str, Any]) -> Any:

@@ -5,7 +5,7 @@ from typing import Any, Protocol, TypeVar
 
 from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
-from kfx.katib.injection import Operations, find_commandless, inject, needs_collector
+from kfx.katib.injection import Operations, TrialPod, inject
 from kfx.katib.katib_config import EMPTY_CONFIG, KatibConfigError
 from kfx.katib.names import LABEL_EXPERIMENT
 from kfx.katib.pod_shape import PodShapeError, check_pod
@@ -74,8 +74,12 @@ class PodInjector:
         pod = request.document()
         try:
             check_pod(pod)
-            owner = await self._owners.find_trial(pod, request.namespace)
-            trial = owner and await self._read_trial(owner, request.namespace)
+            owner = self._owners.find_cached(pod, request.namespace)
+            owner = owner or await self._owners.find_trial(pod, request.namespace)
+            trial = owner and (
+                self._cached_trial(owner, request.namespace)
+                or await self._read_trial(owner, request.namespace)
+            )
         except PodShapeError as error:
             raise InvalidRequest(f"request.object is no pod: {error}") from None
         except (ApiError, TransportError, Undecodable) as error:
@@ -83,40 +87,38 @@ class PodInjector:
             return Denied(message, code=500)
         if not trial:
             return Allowed()
-        verdict = await self._judge(pod, trial)
+        verdict = await self._judge(TrialPod.of(pod, trial))
         if isinstance(verdict, Denied) and self._recorder is not None and not request.dry_run:
             self._recorder.note(trial, Note("Warning", REFUSED, f"a pod was refused: {verdict.message}"))
         return verdict
 
-    async def _judge(self, pod: Mapping[str, Any], trial: Trial) -> Verdict:
+    async def _judge(self, pod: TrialPod) -> Verdict:
         try:
-            return Allowed(await self._inject(pod, trial) or None)
+            return Allowed(await self._inject(pod) or None)
         except (InjectionError, KatibConfigError) as error:
             return Denied(str(error))
         except RegistryError as error:
             return Denied(str(error), code=500 if isinstance(error, RegistryUnavailable) else 400)
         except (ApiError, TransportError, Undecodable) as error:
-            return Denied(f"cannot read what the pod of {trial} needs: {error}; try again", code=500)
+            return Denied(f"cannot read what the pod of {pod.trial} needs: {error}; try again", code=500)
 
-    async def _inject(self, pod: Mapping[str, Any], trial: Trial) -> Operations:
-        settings = await self._settings.read()
-        if not needs_collector(pod, trial):
-            return inject(pod, trial, suggestion=None, config=EMPTY_CONFIG, settings=settings)
+    async def _inject(self, pod: TrialPod) -> Operations:
+        settings = self._settings.known or await self._settings.read()
+        if not pod.needs_collector:
+            return inject(pod, suggestion=None, config=EMPTY_CONFIG, settings=settings)
+        commandless = pod.commandless
         return inject(
             pod,
-            trial,
-            suggestion=await self._read_suggestion(trial),
+            suggestion=self._cached_suggestion(pod.trial) or await self._read_suggestion(pod.trial),
             config=self._config.read(),
             settings=settings,
-            image=await self._image_words(pod, trial),
+            image=() if commandless is None else await self._image_words(commandless, pod),
         )
 
-    async def _image_words(self, pod: Mapping[str, Any], trial: Trial) -> Sequence[str]:
-        container = find_commandless(pod, trial)
-        if container is None:
-            return ()
+    async def _image_words(self, container: Mapping[str, Any], pod: TrialPod) -> Sequence[str]:
+        trial = pod.trial
         try:
-            return await self._images.find(container, pod["spec"], trial.metadata.namespace)
+            return await self._images.find(container, pod.document["spec"], trial.metadata.namespace)
         except RegistryError as error:
             raise type(error)(
                 f"container {container.get('name')} of Trial {trial.metadata.name} has no command, and its "
@@ -124,22 +126,26 @@ class PodInjector:
                 "in the Experiment's trialTemplate"
             ) from None
 
+    def _cached_trial(self, owner: Reference, namespace: str) -> Trial | None:
+        cached = self._trials.get(Request(namespace, owner.get("name") or ""))
+        return cached if cached is not None and cached.metadata.uid == owner.get("uid") else None
+
     async def _read_trial(self, owner: Reference, namespace: str) -> Trial | None:
         """The Trial that is meant, ``None`` where only a namesake of it is left."""
         name, uid = str(owner.get("name") or ""), owner.get("uid")
         if not name:
             return None
-        cached = self._trials.get(Request(namespace, name))
-        if cached is not None and cached.metadata.uid == uid:
-            return cached
         live = await self._client.get(Trial, namespace, name)
         return live if live.metadata.uid == uid else None
 
+    def _cached_suggestion(self, trial: Trial) -> Suggestion | None:
+        name = trial.metadata.label(LABEL_EXPERIMENT)
+        return self._suggestions.get(Request(trial.metadata.namespace, name))
+
     async def _read_suggestion(self, trial: Trial) -> Suggestion | None:
         name = trial.metadata.label(LABEL_EXPERIMENT)
-        cached = self._suggestions.get(Request(trial.metadata.namespace, name))
-        if cached is not None or not name:
-            return cached
+        if not name:
+            return None
         try:
             return await self._client.get(Suggestion, trial.metadata.namespace, name)
         except NotFound:

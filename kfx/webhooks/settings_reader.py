@@ -34,11 +34,14 @@ class SettingsReader:
         self._client = client
         self._able: bool | None = None
 
+    @property
+    def known(self) -> InjectionSettings | None:
+        """What :meth:`read` gives, where nothing must be asked for it."""
+        return self._settings if self._able is not None or self._form == "classic" else None
+
     async def read(self) -> InjectionSettings:
         """The server's version is asked for until it has been told once; untold, it counts as too old."""
-        if self._form == "classic":
-            return self._settings
-        if self._able is None:
+        if self.known is None:
             try:
                 self._able = _knows_sidecars(await self._client.request("GET", "/version"))
             except (ApiError, TransportError):

@@ -9,8 +9,8 @@ import re
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -35,6 +35,8 @@ class Exchange:
         reader, writer = await self.proxy.connect()
         lines = [line for line in self.head.split(b"\r\n") if not line.lower().startswith(b"connection:")]
         lines.insert(1, b"Connection: close")
+        if self.proxy.token:  # the client's way here is in the clear, and kfx sends no token on such a way
+            lines.insert(1, f"Authorization: Bearer {self.proxy.token}".encode())
         if self.proxy.replica:
             told = f" replica={self.proxy.replica}".encode()
             lines = [line + told if line.lower().startswith(b"user-agent:") else line for line in lines]
@@ -60,8 +62,8 @@ class Exchange:
         finally:
             writer.transport.abort()
 
-    async def pass_on_events(self, change: Callable[[bytes], list[bytes]]) -> None:
-        """Ask for a watch, and hand on what ``change`` makes of each line."""
+    async def lines(self) -> AsyncGenerator[bytes, None]:
+        """Ask for a watch, hand on the answer's head, and give each line of its body."""
         reader, writer = await self.ask()
         try:
             self.client.write(await reader.readuntil(b"\r\n\r\n"))
@@ -71,13 +73,27 @@ class Exchange:
                 *lines, rest = (rest + await reader.readexactly(size)).split(b"\n")
                 await reader.readline()
                 for line in lines:
-                    for each in change(line + b"\n"):
-                        self.client.write(b"%x\r\n%s\r\n" % (len(each), each))
-                await self.client.drain()
-            self.client.write(b"0\r\n\r\n")
-            await self.client.drain()
+                    yield line + b"\n"
         finally:
             writer.transport.abort()
+
+    async def send(self, *lines: bytes) -> None:
+        """Hand on lines of a watch."""
+        for each in lines:
+            self.client.write(b"%x\r\n%s\r\n" % (len(each), each))
+        await self.client.drain()
+
+    async def finish(self) -> None:
+        """End a watch in an orderly way."""
+        self.client.write(b"0\r\n\r\n")
+        await self.client.drain()
+
+    async def pass_on_events(self, change: Callable[[bytes], list[bytes]]) -> None:
+        """Ask for a watch, and hand on what ``change`` makes of each line."""
+        async with aclosing(self.lines()) as lines:
+            async for line in lines:
+                await self.send(*change(line))
+        await self.finish()
 
     async def answer(self, status: str, body: bytes, *, headers: str = "") -> None:
         """Answer in the server's place."""
@@ -113,6 +129,7 @@ class Fault:
 class FaultProxy:
     """``server``: where requests go. ``asked``: the method and target of each, in order.
 
+    ``token``: what requests are sent with, "" where the context names who asks.
     ``replica``: what the User-Agent of each request is marked with, for the audit log; "" for nothing.
     """
 
@@ -123,6 +140,7 @@ class FaultProxy:
     faults: list[Fault] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     replica: str = ""
+    token: str = ""
     _server: asyncio.Server | None = None
     _port: int = 0
     _serving: set[asyncio.Task[None]] = field(default_factory=set)
@@ -200,10 +218,10 @@ class FaultProxy:
 @asynccontextmanager
 async def fault_proxy(credentials: Credentials) -> AsyncIterator[FaultProxy]:
     """A proxy that passes everything on until it is told otherwise."""
-    context = await credentials.ssl_context()
+    context, token = await credentials.ssl_context(), await credentials.token()
     assert context is not None
     async with asyncio.TaskGroup() as group:
-        proxy = FaultProxy(credentials, credentials.server, context, group)
+        proxy = FaultProxy(credentials, credentials.server, context, group, token=token)
         await proxy.listen()
         try:
             yield proxy

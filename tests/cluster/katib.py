@@ -74,12 +74,12 @@ class Platform:
                 await asyncio.sleep(0.05)
         return found
 
-    async def ended(self, kind: Any, name: str) -> dict[str, Any]:
+    async def ended(self, kind: Any, name: str, *, seconds: float = 30) -> dict[str, Any]:
         async def done() -> Any:
             found = await self.read(kind, name)
             return found if condition(found, "Succeeded") or condition(found, "Failed") else None
 
-        found: dict[str, Any] = await self.until(done)
+        found: dict[str, Any] = await self.until(done, seconds)
         return found
 
     async def running_trials(
@@ -147,10 +147,12 @@ async def working(
     spans: Spans | None = None,
     environ: Mapping[str, str] | None = None,
     dial: Dial = dial_cluster_ip,
+    strict_kinds: bool = True,
 ) -> AsyncIterator[Platform]:
-    """The process at work."""
+    """The process at work. Under the name ``katib-controller`` kinds are not ``strict_kinds``."""
     write_pair(folder, new_pair())
-    stop, config = asyncio.Event(), settings(folder, *flags, environ=environ)
+    config = replace(settings(folder, *flags, environ=environ), strict_kinds=strict_kinds)
+    stop = asyncio.Event()
     async with (
         open_store(config) as store,
         spans.transport(credentials) if spans else Transport.open(credentials) as transport,

@@ -16,6 +16,7 @@ from hack.verify.kill_points import Point, Schedule
 from hack.verify.run import nothing_left, rigged
 from hack.verify.subject import Subject, subject
 from hack.verify.trainer import Trainer
+from hack.verify.watch_faults import FROZEN, UNSEEN, watch_points, watch_rounds
 from kfx.apis.experiment import Experiment
 from kfx.kube.client import Client
 from kfx.kube.credentials import Credentials
@@ -38,8 +39,8 @@ cluster = pytest.fixture(scope="module")(audited_cluster)
 async def test_watches_that_are_cut_and_frozen_again_and_again_break_no_invariant(
     cluster: Layout, tmp_path: Path
 ) -> None:
-    async with rigged(cluster, tmp_path) as rig:
-        valve = Valve(rig.subject)
+    async with rigged(cluster, tmp_path, replicas=1) as rig:
+        valve = Meddler(rig.replicas[0])
         async with asyncio.TaskGroup() as group:
             meddling = group.create_task(valve.meddle())
             outcome = await rig.run()
@@ -49,7 +50,31 @@ async def test_watches_that_are_cut_and_frozen_again_and_again_break_no_invarian
     assert valve.frozen > 3
 
 
-class Valve:
+async def test_S3_S5_events_that_are_hidden_or_late_break_no_invariant(
+    cluster: Layout, tmp_path: Path
+) -> None:
+    """A round of those that ``make verify-kill`` tries; each fault is in it."""
+    points = next(each for each in watch_rounds(watch_points()) if any(p.kind == "suggestions" for p in each))
+    assert {point.fault for point in points} >= {FROZEN, UNSEEN}
+    async with rigged(cluster, tmp_path, replicas=1) as rig:
+        outcome = await rig.run(watches=points)
+    assert outcome.complaints() == []
+    assert sorted(outcome.watched) == sorted(points)
+
+
+async def test_S6_another_experiment_of_the_name_has_nothing_of_the_one_before(
+    cluster: Layout, tmp_path: Path
+) -> None:
+    """I4 counts the trials by owner: twelve for the second, whatever is left of the first."""
+    async with rigged(cluster, tmp_path, replicas=1) as rig:
+        rig.again_at = 5
+        outcome = await rig.run()
+    assert outcome.complaints() == []
+    assert outcome.accepted["create suggestions"] == 2
+    assert outcome.accepted["create trials"] >= 12 + 5
+
+
+class Meddler:
     """In the way of a kfx's watches."""
 
     def __init__(self, subject: Subject) -> None:

@@ -20,6 +20,7 @@ from hack.cluster.tokens import write_token_kubeconfig
 from kfx.apis.apps import Deployment, Service
 from kfx.apis.experiment import Experiment
 from kfx.apis.suggestion import Suggestion
+from kfx.apis.trial import Trial
 from kfx.build import utc_now
 from kfx.katib.compose import VOLUME_CLAIMS
 from kfx.katib.suggestion_objects import PERSISTENT_VOLUMES, ROLE_BINDINGS, ROLES, SERVICE_ACCOUNTS
@@ -241,6 +242,41 @@ async def test_an_algorithm_that_hangs_or_refuses_holds_nobody_up(platform: Plat
     for name in ("hangs", "refused", "runs"):  # the next process is not to ask for them
         await platform.client.delete(Experiment.resource, NAMESPACE, name)
         await platform.until(partial(has_gone, platform, Experiment, name))
+
+
+async def test_a_service_that_is_taken_away_is_made_anew_and_trials_go_on_meanwhile(
+    platform: Platform, served: Served
+) -> None:
+    """3.9, 12.5.2: the pod became unavailable later; Running stays True."""
+    name, pods = "away", "away-random"
+    asked = experiment(name, parallelTrialCount=1)
+    await platform.client.create(Experiment.resource, asked, namespace=NAMESPACE)
+    await become_ready(platform, pods)
+    (first,) = await platform.running_trials(name, 1)
+    for kind in (Deployment, Service):
+        before = (await platform.read(kind, pods))["metadata"]["uid"]
+        await platform.client.delete(kind.resource, NAMESPACE, pods, propagation="Background")
+        await platform.until(partial(is_another, platform, kind, pods, before))
+    await until_said(platform, name, "Created", "Running", "-DeploymentReady")
+    calls = len(served.service.of("GetSuggestions"))
+    await platform.finish(first, value="0.5")
+    await platform.ended(Trial, first)
+    await asyncio.sleep(1)
+    assert len(served.service.of("GetSuggestions")) == calls
+    assert words(await platform.read(Experiment, name))[-1] == "Running"
+    await become_ready(platform, pods)
+    (second,) = await platform.running_trials(name, 1, besides=[first])
+    await until_said(platform, name, "Created", "Running", "DeploymentReady")
+    await platform.finish(second, value="0.4")
+    assert words(await platform.ended(Experiment, name))[-1] == "Succeeded"
+    assert len(served.service.of("ValidateAlgorithmSettings")) == 1
+
+
+async def is_another(platform: Platform, kind: Any, name: str, uid: str) -> bool:
+    try:
+        return bool((await platform.read(kind, name))["metadata"]["uid"] != uid)
+    except NotFound:
+        return False
 
 
 async def test_an_algorithm_that_katib_config_does_not_name_is_told(platform: Platform) -> None:

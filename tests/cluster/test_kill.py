@@ -1,17 +1,19 @@
-"""Wherever kfx is killed, its writes are right: judged by the audit log of a real API server.
+"""Wherever kfx is killed or stopped, its writes are right: judged by the audit log of a real API server.
 
-kfx is a process of its own here, behind a proxy that sees its writes. To kill it at each of them takes longer
-than a test may: ``make verify-kill`` does so, and ``hack/verify/kill_points.md`` is what came of it.
+kfx is installed here as in any cluster: two replicas with leader election, an account of its own, webhooks
+that are asked. To strike it at each of its writes takes longer than a test may: ``make verify-kill`` does so,
+and ``hack/verify/kill_points.md`` is what came of it.
 """
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from hack.cluster.layout import Layout
-from hack.verify.kill_points import PHASES, sample
+from hack.verify.kill_points import PHASES, Point, sample
 from hack.verify.run import Outcome, Rig, rigged
 from tests.cluster.audited import audited_cluster
 
@@ -44,7 +46,7 @@ async def rig(cluster: Layout, faultless: Outcome, tmp_path: Path) -> AsyncItera
 def test_a_run_without_faults_breaks_no_invariant(faultless: Outcome) -> None:
     assert faultless.complaints() == []
     judged = {name for name, number in faultless.report.judged.items() if number}
-    assert judged == {"I1", "I2", "I3", "I4", "I5", "I7", "I8", "I9"}
+    assert judged == {"I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9"}
     assert faultless.report.undecided == 0
     assert len(faultless.accepted) == 10, "kinds of writes"
 
@@ -61,3 +63,12 @@ async def test_S1_a_kill_at_each_kind_of_write_breaks_no_invariant(
             assert outcome.complaints() == []
             left = list(outcome.missed)
     assert left == []
+
+
+async def test_L3_a_leader_that_is_stopped_at_a_write_loses_to_the_one_that_took_over(rig: Rig) -> None:
+    """Raises Stuck if it does anything but end."""
+    rig.blow = signal.SIGSTOP
+    points = [Point("create jobs", 2, "before"), Point("patch trials/status", 15, "between")]
+    outcome = await rig.run(points)
+    assert outcome.complaints() == []
+    assert sorted(outcome.hit) == points

@@ -34,6 +34,8 @@ from tests.cluster.installation import (
     stored,
     until_ready,
 )
+from tests.cluster.job_kinds import RUN, install
+from tests.cluster.job_kinds import remove as remove_kinds
 from tests.cluster.katib import NAMESPACE, Platform, condition, manifest, working
 from tests.cluster.test_webhooks import pod, register
 from tests.katib_objects import JOBS
@@ -189,6 +191,25 @@ async def test_what_needs_more_rights_begins_when_they_are_there(
     pods = [line for line in told(lines, "following") if line["resource"] == "pods"]
     assert len(pods) == 1
     await revoke(client)
+
+
+async def test_a_kind_that_no_flag_names_waits_for_the_right_to_follow_it(
+    client: Client, narrow: Credentials, tmp_path: Path
+) -> None:
+    """Decision 4. No job is made whose end nobody would see."""
+    await install(client, RUN)
+    async with working(client, narrow, tmp_path, strict_kinds=False) as platform:
+        await client.create(Trial.resource, RUN.trial("unlisted"), namespace=NAMESPACE)
+
+        async def said() -> Any:
+            found = (await platform.read(Trial, "unlisted")).get("status", {}).get("conditions", [])
+            return found and "KindForbidden" in found[-1]["message"] and found[-1]["message"]
+
+        message = await platform.until(said)
+        assert message.startswith("Trial is created. KindForbidden: jobs of kind Run may not be followed")
+        assert 'resources: ["runs"]' in message
+        assert await platform.items(RUN.resource) == []
+    await remove_kinds(client, RUN)
 
 
 async def say_never(client: Client, name: str) -> None:

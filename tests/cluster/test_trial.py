@@ -215,21 +215,44 @@ async def test_a_trial_that_does_not_decode_is_told_and_can_be_deleted(platform:
     await platform.until(lambda: is_gone(platform, Trial, "odd"))
 
 
+async def stop_early(platform: Platform, trial: dict[str, Any]) -> None:
+    """As the early-stopping service does it, after the collector has reported."""
+    name = trial["metadata"]["name"]
+    await platform.store.report(name, [MetricLog(time_stamp=utc_now(), name="loss", value="0.7")], NAMESPACE)
+    stopped = {"type": "EarlyStopped", "status": "True", "reason": "TrialEarlyStopped"}
+    status = {"status": {"conditions": [*trial["status"]["conditions"], stopped]}}
+    await platform.client.patch(Trial.resource, NAMESPACE, name, status, subresource="status")
+
+
 async def test_a_trial_stopped_early_keeps_its_observation_and_not_its_job(platform: Platform) -> None:
     """2.9, 2.10, D3."""
     await create(platform, job_trial("early"))
-    trial = await until_word(platform, "early", "Running")
-    await platform.store.report(
-        "early", [MetricLog(time_stamp=utc_now(), name="loss", value="0.7")], NAMESPACE
-    )
-    stopped = {"type": "EarlyStopped", "status": "True", "reason": "TrialEarlyStopped"}
-    status = {"status": {"conditions": [*trial["status"]["conditions"], stopped]}}
-    await platform.client.patch(Trial.resource, NAMESPACE, "early", status, subresource="status")
+    await stop_early(platform, await until_word(platform, "early", "Running"))
     await platform.until(lambda: is_gone(platform, JOBS, "early"))
     found = await platform.read(Trial, "early")
     assert words(found) == ["Created", "Running", "EarlyStopped"]
     assert found["status"]["observation"]["metrics"][0]["latest"] == "0.7"
     assert not found["status"].get("completionTime")
+
+
+@pytest.mark.parametrize("end", ["Complete", "Failed"])
+async def test_a_trial_stopped_early_whose_job_is_kept_is_observed_at_the_jobs_end(
+    platform: Platform, end: str
+) -> None:
+    """2.9: whether the wrapper has turned the kill into a success or not."""
+    name = f"retained-{end.lower()}"
+    await create(platform, job_trial(name, retainRun=True))
+    await stop_early(platform, await until_word(platform, name, "Running"))
+    await platform.finish(name, kind=end)
+
+    async def observed() -> Any:
+        found = await platform.read(Trial, name)
+        return found if "observation" in found["status"] else None
+
+    found = await platform.until(observed)
+    assert words(found) == ["Created", "Running", "EarlyStopped"]
+    assert found["status"]["observation"]["metrics"][0]["latest"] == "0.7"
+    assert not await is_gone(platform, JOBS, name)
 
 
 async def test_a_namespace_goes_with_its_trials_in_every_state(platform: Platform) -> None:

@@ -7,6 +7,7 @@ A test names rows at the start of its docstring ("V12, K3: why."), a case of a g
 import ast
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -50,6 +51,10 @@ ROWS: dict[str, list[str]] = {
     "the composer": _numbered("12.7.", 12),
     "checklist": ["10.1.4", "10.1.6", "10.1.9"],
 }
+CASES = {"12.1": 9, "12.2": 16, "12.3": 8, "12.4": 4, "12.5": 9, "12.8": 8}
+"""Tables of the contract about the controllers, and their rows. Those of 12.9 have ids W1.4 and W8.10."""
+DEFECTS = [f"D{n}" for n in range(1, 31) if n not in {22, 23}]  # early stopping's, the collector's
+_CASE = re.compile(r"12[._](\d)[-_](\d+)(?:(?: to |_to_|_and_)(\d+))?")
 _ROW = re.compile(r"[A-Z]\d+a?|\d+(?:\.\d+)+")
 
 
@@ -85,6 +90,24 @@ def test_every_row_of_the_contract_has_a_test() -> None:
     tested = {*_in_docstrings(), *_in_cases()}
     missing = {area: [row for row in rows if row not in tested] for area, rows in ROWS.items()}
     assert {area: rows for area, rows in missing.items() if rows} == {}
+
+
+def _cases_of_the_controllers() -> Iterator[str]:
+    for path in python_files("tests"):
+        if path != Path(__file__):
+            for table, first, last in _CASE.findall(path.read_text(encoding="utf-8")):
+                yield from (f"12.{table}-{row}" for row in range(int(first), int(last or first) + 1))
+
+
+def test_every_case_of_katibs_tests_of_its_controllers_has_a_test() -> None:
+    tested = set(_cases_of_the_controllers())
+    rows = [f"{table}-{row}" for table, last in CASES.items() for row in range(1, last + 1)]
+    assert [row for row in rows if row not in tested] == []
+
+
+def test_every_defect_of_katibs_controllers_is_decided() -> None:
+    text = (ROOT / "docs" / "differences.md").read_text(encoding="utf-8")
+    assert [row for row in DEFECTS if not re.search(rf"\b{row}\b", text)] == []
 
 
 def test_every_defect_that_is_mended_or_kept_is_told_to_the_users() -> None:

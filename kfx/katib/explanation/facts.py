@@ -57,7 +57,8 @@ class Facts:
     """All of it. ``outage``: problem and remedy where the API server did not answer at all.
 
     ``served``: the kinds of ``kubeflow.org/v1beta1``. Of active trials: ``jobs`` and ``pods`` by the trial's
-    name, ``kinds``: whether a kind of job is served. ``algorithms``: those that this kfx brings along.
+    name, ``kinds``: whether a kind of job is served. ``unreadable``: what is wrong with trials that do not
+    decode and have not ended, by name. ``algorithms``: those that this kfx brings along.
     """
 
     namespace: str
@@ -80,6 +81,7 @@ class Facts:
     suggestion_deployment: Deployment | Unread | None = None
     suggestion_pods: tuple[DetailedPod, ...] | Unread = ()
     trials: tuple[Trial, ...] | Unread = ()
+    unreadable: Mapping[str, str] = field(default_factory=dict)
     kinds: Mapping[KindName, bool | Unread] = field(default_factory=dict)
     jobs: Mapping[str, Mapping[str, Any] | Unread | None] = field(default_factory=dict)
     pods: Mapping[str, Sequence[DetailedPod]] | Unread = field(default_factory=dict)

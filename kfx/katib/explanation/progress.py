@@ -3,6 +3,7 @@
 from kfx.apis.suggestion import Suggestion
 from kfx.katib import conditions as c
 from kfx.katib.ages import latest, spell, spell_age
+from kfx.katib.experiment_document import explain_problem
 from kfx.katib.explanation.facts import Unread
 from kfx.katib.explanation.finding import Broken, Finished, Outcome, Passed, Ref, Unchecked
 from kfx.katib.explanation.platform import POD_HOOK, describe_pods, selects
@@ -180,6 +181,14 @@ def check_trials(view: View) -> Outcome:
     """Whether every assignment has become a Trial, and no place is left empty."""
     if isinstance(view.facts.trials, Unread):
         return Unchecked(str(view.facts.trials))
+    if view.facts.unreadable:
+        name, problem = min(view.facts.unreadable.items())
+        remedy = f"correct that field, or kubectl -n {view.namespace} delete trial {name}"
+        return Broken(
+            object=Ref("Trial", view.namespace, name),
+            problem=f"it cannot be read, and keeps its place meanwhile: {explain_problem(problem)}",
+            remedy=remedy,
+        )
     left_undone = _find_undone(view)
     if not left_undone:
         return Passed(f"{len(view.active)} active, {len(view.ended)} ended")

@@ -15,7 +15,7 @@ def check_name(experiment: Experiment) -> Iterator[FieldError]:
     """V1: the name begins those of trials, and with the algorithm's makes a DNS label."""
     name = experiment.metadata.name
     algorithm = experiment.spec.algorithm.algorithm_name if experiment.spec.algorithm else ""
-    if not _NAME.fullmatch(name) or len(name) > MAX_NAME:
+    if len(name) > MAX_NAME or not _NAME.fullmatch(name):
         detail = (
             "name must consist of lower case letters, digits and '-', begin with a letter, end with a letter "
             f"or digit, and have at most {MAX_NAME} characters; rename the Experiment"

@@ -42,7 +42,7 @@ def _check_job(document: Mapping[str, Any], findings: Findings) -> None:
 
 
 def _check_kind(api_version: str, kind: str, context: ValidationContext, findings: Findings) -> None:
-    """Kinds outside ``--trial-resources`` would be made and never looked at again."""
+    """A kind outside ``--trial-resources`` is refused, or only warned about where kfx stands in for Katib."""
     group, _, version = api_version.rpartition("/")
     name = f"{kind}.{version}.{group}"
     denied = is_denied(group, kind)
@@ -51,14 +51,18 @@ def _check_kind(api_version: str, kind: str, context: ValidationContext, finding
     known = ", ".join(context.trial_resources)
     text = f"no trial may run kind {name}; use one of {known}"
     remedy = f"{text}, or start kfx with --trial-resources {name}"
-    if near := [other for other in context.trial_resources if other.lower() == name.lower()]:
+    near = [other for other in context.trial_resources if other.lower() == name.lower()]
+    if near:
         remedy = f"no trial may run kind {name}; write {near[0].partition('.')[0]}, in these letters"
     if denied:
         findings.errors.append(invalid(_PATH, name, text))
     elif context.strict_kinds:
         findings.errors.append(invalid(_PATH, name, remedy))
     else:
-        findings.warn(f"{_PATH}: {remedy}")
+        findings.warn(
+            f"{_PATH}: kind {name} is not among --trial-resources ({', '.join(near) or known}); "
+            "it is followed all the same, if kfx may list and watch it"
+        )
 
 
 def _check_container(document: Mapping[str, Any], experiment: Experiment, findings: Findings) -> None:

@@ -8,7 +8,7 @@ from kfx.apis.workload import Event
 from kfx.commands.describe import render
 from kfx.katib.explanation import Unread
 from tests.explanation_cases import event
-from tests.katib_objects import experiment, observed, suggestion, trial
+from tests.katib_objects import condition, experiment, observed, suggestion, trial
 
 NOW = datetime(2026, 1, 2, 3, 5, 0, tzinfo=UTC)
 
@@ -34,6 +34,17 @@ def test_an_experiment_is_shown_from_its_goal_to_its_best_trial() -> None:
     assert below(lines, "Best trial")[:3] == ["  e-1", "    loss   0.25", "    x      0.5"]
     assert below(lines, "Conditions")[0].split() == ["TYPE", "STATUS", "AGE", "REASON", "MESSAGE"]
     assert lines[-1] == "Events:       <none>"
+
+
+def test_an_experiment_tells_what_holds_its_trials_up() -> None:
+    text = "Trial is running. PodUnschedulable: pod e-{} has no node; add one"
+    trials = [
+        trial("Created", condition("Running", message=text.format(n)), name=f"e-{n}", age=n) for n in (1, 2)
+    ]
+    trials.append(trial("Created", "Running", name="e-3"))
+    lines = render(experiment("Created", "Running"), (), NOW, trials)
+    assert below(lines, "Held up")[0] == "  PodUnschedulable (and 1 more)  e-1: pod e-1 has no node; add one"
+    assert "Held up:" not in render(experiment("Created", "Running"), (), NOW, trials[2:])
 
 
 def test_an_experiment_that_nobody_has_touched_is_shown_too() -> None:

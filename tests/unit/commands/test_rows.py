@@ -49,6 +49,15 @@ def test_a_trial_shows_its_value_its_time_and_why_it_failed() -> None:
     assert (found["EXPERIMENT"], found["PARAMETERS"], found["DURATION"]) == ("e", "x=0", "-")
 
 
+def test_a_trial_that_does_not_get_on_shows_what_holds_it_up() -> None:
+    text = "Trial is running. PodNotStarting: pod e-1 has not started: no Secret x; create it"
+    found = shown(trial("Created", condition("Running", message=text)), wide=True)
+    assert found["HELD UP BY"] == "PodNotStarting"
+    assert found["MESSAGE"] == "pod e-1 has not started: no Secret x; create it"
+    plain = shown(trial("Created", condition("Running", message="Trial is running")), wide=True)
+    assert (plain["HELD UP BY"], plain["MESSAGE"]) == ("-", "-")
+
+
 def test_a_suggestion_shows_what_kubectl_shows() -> None:
     found = shown(suggestion("Created", requests=3, names=("e-1",)))
     assert list(found) == ["NAME", "TYPE", "STATUS", "REQUESTED", "ASSIGNED", "AGE"]

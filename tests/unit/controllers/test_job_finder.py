@@ -106,3 +106,14 @@ async def test_a_job_of_nobody_is_never_adopted(cached: bool) -> None:
 @pytest.mark.parametrize("document", [of_namesake(), of_nobody()])
 async def test_a_foreign_job_is_left_alone_by_a_trial_that_has_ended(document: dict[str, Any]) -> None:
     assert await finder(document).find(JOBS, ENDED) is None
+
+
+async def test_no_job_is_made_or_missed_before_its_kind_has_been_listed() -> None:
+    live = Live()
+    jobs = JobFinder(
+        jobs=JobLister({JOBS: store_of()}, is_known=lambda _: False), client=live, now=lambda: NOW
+    )
+    for of in (trial(), RUNNING, ENDED):
+        with pytest.raises(StaleRead, match=r"jobs\.batch has not been listed yet"):
+            await jobs.find(JOBS, of)
+    assert live.reads == 0

@@ -1,8 +1,17 @@
+from typing import Any
+
 import pytest
 
 from kfx.config import TRIAL_RESOURCES
-from kfx.controllers.jobs import JobLister, not_followed, parse_trial_resource, parse_trial_resources
+from kfx.controllers.jobs import (
+    MOST_UNLISTED,
+    JobLister,
+    not_followed,
+    parse_trial_resource,
+    parse_trial_resources,
+)
 from kfx.kube.resource import Resource
+from kfx.runtime.store import Store
 from tests.katib_objects import JOBS, as_unstructured, job_document, trial
 from tests.unit.controllers.parts import store_of
 
@@ -76,3 +85,53 @@ def test_a_kind_that_no_trial_may_run_is_not_run_though_a_flag_names_it() -> Non
     roles = parse_trial_resource("Role.v1.rbac.authorization.k8s.io")
     of = trial(run_spec={"apiVersion": roles.api_version, "kind": roles.kind})
     assert JobLister({roles: store_of()}).resource_of(of) is None
+
+
+class TestOtherKinds:
+    """Under the name katib-controller a trial may be of any kind, as with Katib; its end is seen, too."""
+
+    @staticmethod
+    def following() -> tuple[JobLister, list[str]]:
+        begun: list[str] = []
+
+        def follow(kind: Resource) -> Store[Any]:
+            begun.append(str(kind))
+            return store_of()
+
+        jobs = JobLister({JOBS: store_of()})
+        jobs.follow_others(follow)
+        return jobs, begun
+
+    def test_a_kind_is_followed_from_its_first_trial_on(self) -> None:
+        jobs, begun = self.following()
+        of = trial(run_spec={"apiVersion": "example.org/v1", "kind": "Run"})
+        for _ in range(2):
+            assert jobs.resource_of(of) == Resource("example.org", "v1", "runs", "Run")
+        assert begun == ["runs.example.org"]
+        assert jobs.get(Resource("example.org", "v1", "runs", "Run"), of) is None
+
+    @pytest.mark.parametrize(
+        "head",
+        [
+            {"apiVersion": "v1", "kind": "Secret"},
+            {"apiVersion": "v1", "kind": "secret"},
+            {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole"},
+            {"apiVersion": "kubeflow.org/v1beta1", "kind": "Trial"},
+            {"apiVersion": "../v1", "kind": "Run"},
+            {"apiVersion": "example.org/v1", "kind": "Run/x"},
+            {"apiVersion": "example.org/v1"},
+            {},
+        ],
+    )
+    def test_what_no_trial_may_run_is_not(self, head: dict[str, str]) -> None:
+        jobs, begun = self.following()
+        assert jobs.resource_of(trial(run_spec=head)) is None
+        assert begun == []
+
+    def test_there_is_an_end_to_how_many(self) -> None:
+        jobs, begun = self.following()
+        kinds = [
+            trial(run_spec={"apiVersion": f"g{n}.org/v1", "kind": "Run"}) for n in range(MOST_UNLISTED + 1)
+        ]
+        assert [jobs.resource_of(of) is None for of in kinds] == [False] * MOST_UNLISTED + [True]
+        assert len(begun) == MOST_UNLISTED

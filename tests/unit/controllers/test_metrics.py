@@ -1,10 +1,12 @@
 import pytest
 
 from kfx.apis.common import CollectorSpec, MetricLog, MetricsCollectorSpec
+from kfx.controllers.left_behind import LeftBehind
 from kfx.controllers.metrics import SWEPT_AT_ONCE, MetricsObserver
 from kfx.katib.trial import TrialSeen
 from kfx.store.errors import StoreError
 from tests.katib_objects import observed, trial
+from tests.unit.controllers.kept import Kept
 from tests.unit.controllers.parts import KEY, Logs, Seconds
 
 SEEN = TrialSeen(trial=trial("Created", "Running"))
@@ -138,6 +140,36 @@ class TestDeletion:
         await metrics.sweep()
         assert not logs.rows
         await metrics.sweep()
+
+    async def test_what_cannot_be_remembered_for_good_is_said_to_be_so(self) -> None:
+        logs = Logs(log("1"))
+        metrics = MetricsObserver(observations=logs, clock=Seconds(), deletion_patience=0)
+        logs.away = True
+        assert (await metrics.delete(self.OF)).endswith("unless kfx ends before; then delete them by hand")
+
+    async def test_what_an_earlier_process_has_left_is_swept(self) -> None:
+        kept, logs = Kept(), Logs(log("1"))
+        first = MetricsObserver(
+            observations=logs, clock=Seconds(), deletion_patience=0, left=LeftBehind(kept, "kubeflow")
+        )
+        logs.away = True
+        assert (await first.delete(self.OF)).endswith("they are deleted once it answers")
+        logs.away = False
+        second = MetricsObserver(
+            observations=logs, clock=Seconds(), deletion_patience=0, left=LeftBehind(kept, "kubeflow")
+        )
+        await second.sweep()
+        assert (logs.rows, kept.keys) == ({}, [])
+
+    async def test_a_namesake_that_begins_under_the_next_process_keeps_what_it_reports(self) -> None:
+        kept, logs = Kept(), Logs(log("1"))
+        await LeftBehind(kept, "kubeflow").add(KEY)
+        metrics = MetricsObserver(observations=logs, clock=Seconds(), left=LeftBehind(kept, "kubeflow"))
+        await metrics.start_clean(trial())
+        await logs.report(KEY.name, [log("2")], KEY.namespace)
+        await metrics.sweep()
+        assert (await metrics.look(SEEN)).observation == observed("2")
+        assert kept.keys == []
 
     async def test_a_trial_that_has_begun_since_keeps_what_it_reported(self) -> None:
         clock, logs = Seconds(), Logs(log("1"))

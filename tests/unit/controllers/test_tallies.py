@@ -7,7 +7,7 @@ from kfx.apis.trial import Trial
 from kfx.controllers.tallies import TrialTallies
 from kfx.katib.tally import Tally
 from kfx.runtime.event import Event
-from tests.katib_objects import experiment, owner, trial
+from tests.katib_objects import experiment, owner, trial, unreadable
 from tests.unit.controllers.parts import tallies_of
 
 E = experiment()
@@ -60,3 +60,42 @@ def test_a_trial_made_again_under_its_name_is_counted_once() -> None:
     tallies.requests(Event(first, again))
     summary = tallies.owned(E).summary(E.spec.objective)
     assert (summary.trials, summary.pending, summary.optimum.trial) == (1, ("a",), None)
+
+
+class TestUnreadable:
+    """What does not decode counts all the same, as far as it is known."""
+
+    STOOD_IN = msgspec.structs.replace(unreadable(Trial, "no", "Created"), metadata=trial(name="a").metadata)
+
+    def test_one_that_never_decoded_is_counted_by_its_conditions_and_told_to_no_algorithm(self) -> None:
+        tallies = TrialTallies()
+        tallies.requests(Event(None, self.STOOD_IN))
+        tally = tallies.owned(E)
+        assert (tally.summary(None).pending, tally.told(), "a" in tally.names) == (("a",), [], True)
+        assert tally.unreadable() == {"a": "no"}
+
+    def test_one_that_did_once_counts_as_it_was(self) -> None:
+        tallies = tallies_of(trial("Created", "Running", name="a"))
+        tallies.requests(Event(None, self.STOOD_IN))
+        tally = tallies.owned(E)
+        assert (tally.summary(None).running, len(tally.told())) == (("a",), 1)
+        assert tally.unreadable() == {"a": "no"}
+
+    def test_one_that_was_corrected_is_like_any_other(self) -> None:
+        tallies, mended = TrialTallies(), trial("Created", "Succeeded", name="a", value="1")
+        tallies.requests(Event(None, self.STOOD_IN))
+        tallies.requests(Event(None, mended))
+        tally = tallies.owned(E)
+        assert (tally.summary(None).succeeded, len(tally.told()), tally.unreadable()) == (("a",), 1, {})
+
+    def test_one_that_goes_leaves_nothing(self) -> None:
+        tallies = TrialTallies()
+        tallies.requests(Event(None, self.STOOD_IN))
+        tallies.requests(Event(self.STOOD_IN, None))
+        assert tallies._found == {}
+        decoded = trial("Created", name="a")
+        tallies.requests(Event(None, decoded))
+        tallies.requests(Event(None, self.STOOD_IN))
+        tallies.requests(Event(decoded, None))
+        tallies.requests(Event(self.STOOD_IN, None))
+        assert tallies._found == {}

@@ -63,9 +63,9 @@ def test_an_alias_stands_for_what_it_names(text: str, value: object) -> None:
 
 
 def test_what_aliases_would_grow_to_is_counted() -> None:
-    many = "a: &x [" + "1," * 999 + "]\n"
+    many = "a: &x [" + "1," * 199 + "]\n"
     assert len(parse_value(many + "".join(f"b{n}: *x\n" for n in range(17)))) == 18
-    with pytest.raises(DocumentError, match="20000 values"):
+    with pytest.raises(DocumentError, match="4000 values of YAML"):
         parse_value(many + "".join(f"b{n}: *x\n" for n in range(20)))
 
 
@@ -73,12 +73,15 @@ def test_what_aliases_would_grow_to_is_counted() -> None:
     ("text", "part"),
     [
         ("a: &x [*x]", "stands inside what it names"),
-        (LAUGHS, "20000 values"),
+        (LAUGHS, "4000 values of YAML"),
         ("a: &x " + "[" * 60 + "]" * 60 + "\nb: " + "[" * 60 + "*x" + "]" * 60, "100 levels"),
         ("a: *x", "undefined alias"),
         ("[" * 101, "100 levels"),
         ("a: " + "x" * (1024 * 1024), "longer than"),
-        ("[" + "1," * 20_001 + "]", "20000 values"),
+        ("[" + "1," * 4_001 + "]", "4000 values of YAML"),
+        ("".join(f"%TAG !a{i}! b\n" for i in range(101)), "100 %TAG directives"),
+        ('{"a":[' + "1," * 20_001 + "1]}", "20000 of JSON"),
+        ('{"a":[' + "{}," * 300_000 + "1]}", "20000 of JSON"),
         ("a: !!python/object:os.system x", "could not determine a constructor"),
         ("a: !!binary aGk=", "YAML type bytes"),
         ("? [a]\n: b", "unhashable"),
@@ -89,6 +92,12 @@ def test_what_aliases_would_grow_to_is_counted() -> None:
 def test_what_could_hurt_is_refused(text: str, part: str) -> None:
     with pytest.raises(DocumentError, match=part):
         parse_value(text)
+
+
+def test_as_many_values_as_anybody_has_are_read() -> None:
+    assert parse_value("env:\n" + "- {name: A, value: b}\n" * 650)["env"][649] == {"name": "A", "value": "b"}
+    assert parse_value('{"a":[' + '"x",' * 19_990 + '{"b":"[,{"}]}')["a"][-1] == {"b": "[,{"}
+    assert parse_value('%TAG !a! b\n---\n"' + "%TAG" * 99 + '"') == "%TAG" * 99
 
 
 @pytest.mark.parametrize(("text", "part"), [("- 1", "a list"), ("", "nothing"), ("x", "a string")])
@@ -129,6 +138,9 @@ def test_what_json_can_write_and_go_cannot_hold_is_read_as_go_reads_it(text: str
     [
         '{"a":' + "1" * 5000 + "}",
         '{"a":1e999}',
+        '{"a":' + "1" * 400 + "}",
+        '{"a":-' + "1" * 400 + "}",
+        "a: " + "1" * 400,
         '{"a":' * 200 + "1" + "}" * 200,
         "a: 0x" + "f" * 5000,
         "a: .inf",

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kfx.katib import gjson_path
-from kfx.katib.gjson import LONGEST, MISSING, get
+from kfx.katib.gjson import LONGEST, get
+from kfx.katib.gjson_modifiers import MISSING
 from kfx.katib.gjson_path import ExpressionError
 from kfx.katib.wildcard import compile_wildcard
 
@@ -158,7 +159,6 @@ def test_the_grammar_is_that_of_gjson(path: str, found: Any) -> None:
         ("a" * 4097, "4096 are allowed"),
         ("|".join(["@this"] * 100), "deep"),
         ("|".join(["[@this,@this]"] * 30) + "|" + ".".join(["#"] * 31), "more than 40000 steps"),
-        ("friends|@flatten", "@flatten is not supported"),
         ("friends|!1", "static value"),
     ],
 )
@@ -200,6 +200,11 @@ HOSTILE = {
     "chained": "status.conditions" + '|#(type!="x")#' * 60,
     "quotes": 'status.conditions.#(a=="' + '\\"' * 1900 + '")#',
     "reversed": "status.conditions|[" + ",".join(["@reverse"] * 400) + "]",
+    "flattened": "status|@values|[" + ",".join(['@flatten:{"deep":true}'] * 150) + "]",
+    "joined": "status.conditions|[" + ",".join(["@join"] * 400) + "]",
+    "grouped": "status|[" + ",".join(["@group"] * 400) + "]",
+    "written": "status" + "|@tostr" * 60,
+    "read": "status|@tostr|[" + ",".join(["@fromstr"] * 400) + "]",
     "doubled": "status.conditions" + "|[@this,@this]" * 60 + "|#.#.#.#.#.#",
 }
 

@@ -1,6 +1,6 @@
 import pytest
 
-from kfx.katib.hold_up import LONGEST, HoldUp, is_said, say, settle
+from kfx.katib.hold_up import LONGEST, HoldUp, is_said, said_of, say, settle
 from tests.katib_objects import EARLIER, NOW, condition, conditions, said
 
 NO_NODE = HoldUp("PodUnschedulable", "pod p has no node", "add one")
@@ -48,3 +48,9 @@ def test_a_long_lead_is_cut_and_the_remedy_is_not() -> None:
     found = HoldUp("R", "x" * 5000, "mend it").message
     assert len(found) == LONGEST
     assert found.endswith("x; mend it")
+
+
+def test_what_is_said_can_be_read_from_the_conditions() -> None:
+    before = conditions(CREATED, RUNNING)
+    assert said_of(before) == said_of(()) == ("", "")
+    assert said_of(say(before, NO_NODE, NOW)) == ("PodUnschedulable", "pod p has no node; add one")

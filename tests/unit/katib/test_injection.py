@@ -14,7 +14,7 @@ from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
 from kfx.katib.experiment_document import drop_nulls
 from kfx.katib.image_suggestion import Inside
-from kfx.katib.injection import InjectionSettings, find_commandless, inject, needs_collector
+from kfx.katib.injection import InjectionSettings, TrialPod, inject
 from kfx.katib.katib_config import parse_runtime_config
 from kfx.katib.sidecar import InjectionError
 from kfx.registry.image import ImageCommand
@@ -56,9 +56,10 @@ def operations(case: dict[str, Any], pod: dict[str, Any]) -> list[dict[str, Any]
     config = parse_runtime_config({"katib-config.yaml": case.get("config", BASE["config"])})
     trial = trial_of(case)
     image = ImageCommand(*map(tuple, (case.get("image", {}).get(each, ()) for each in ("entrypoint", "cmd"))))
-    container = find_commandless(pod, trial)
+    seen = TrialPod.of(pod, trial)
+    container = seen.commandless
     words = image.before(container.get("args") or ()) if container is not None else ()
-    return inject(pod, trial, suggestion=suggestion, config=config, settings=settings(case), image=words)
+    return inject(seen, suggestion=suggestion, config=config, settings=settings(case), image=words)
 
 
 def injected(case: dict[str, Any]) -> dict[str, Any]:
@@ -190,7 +191,8 @@ def test_a_primary_pod_has_all_the_labels(
     labels: dict[str, str], found: dict[str, str], primary: bool
 ) -> None:
     trial = trial_of({"trial": {"/spec/primaryPodLabels": labels}})
-    assert needs_collector(pod_of({"pod": {"/metadata/labels": found}}), trial) is primary
+    pod = pod_of({"pod": {"/metadata/labels": found}})
+    assert TrialPod.of(pod, trial).needs_collector is primary
 
 
 @pytest.mark.parametrize(

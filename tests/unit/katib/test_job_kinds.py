@@ -16,6 +16,9 @@ from kfx.katib.job_kinds import is_denied
         ("apiextensions.k8s.io", "CustomResourceDefinition"),
         ("apiregistration.k8s.io", "APIService"),
         ("kubeflow.org", "Experiment"),
+        ("", "secret"),
+        ("kubeflow.org", "tRIAL"),
+        ("RBAC.authorization.k8s.io", "Role"),
     ],
 )
 def test_what_would_lend_rights_is_denied(group: str, kind: str) -> None:

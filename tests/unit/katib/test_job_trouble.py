@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from kfx.katib.job_trouble import find_job_trouble
-from tests.katib_objects import job_document, trial
+from tests.katib_objects import NOW, job_document, trial
 
 
 def test_a_job_that_ended_without_meeting_a_condition_is_told_with_both() -> None:
@@ -42,6 +42,23 @@ def test_a_suspended_job_is_told(spec: dict[str, Any]) -> None:
         "Job e-1 is suspended, so that it gets no pods; "
         "wait for the queue that admits it, or set suspend to false in it"
     )
+
+
+def test_a_job_that_is_being_deleted_and_does_not_go_is_told_with_what_keeps_it() -> None:
+    """Until it is gone no other one of its name can be made."""
+    document = job_document()
+    document["metadata"] |= {"deletionTimestamp": NOW, "finalizers": ["foregroundDeletion", "example.org/x"]}
+    found = find_job_trouble(trial(), document)
+    assert found is not None
+    assert found.reason == "JobTerminating"
+    assert found.message == (
+        "Job e-1 is being deleted and does not go (finalizers: foregroundDeletion, example.org/x); "
+        "see what keeps it with kubectl describe job e-1 -n ns; once it is gone the Trial makes it again"
+    )
+    document["metadata"].pop("finalizers")
+    found = find_job_trouble(trial(), document)
+    assert found is not None
+    assert "and does not go;" in found.message
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,15 @@
 """Values in a template: text where that is harmless, data where it would not be."""
 
+import tracemalloc
+from contextlib import suppress
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kfx.katib.document import DocumentError, compact_json
-from kfx.katib.substitution import substitute
+from kfx.katib.document import MAX_BYTES, DocumentError, compact_json, parse_object
+from kfx.katib.substitution import placeholder, substitute
 
 JSON = compact_json(
     {"kind": "Job", "a": "--lr=${trialParameters.lr} x", "b": ["${trialParameters.lr}"], "c": 1}
@@ -132,3 +136,42 @@ def test_no_value_reaches_its_neighbours_in_yaml(value: str) -> None:
     assert set(found) == {"kind", "a", "b", "c"}
     assert (found["kind"], found["c"]) == ("Job", ["x"])
     assert not isinstance(found["a"], dict | list)
+
+
+@pytest.mark.parametrize("written", ["${trialParameters.lr}", "${trialParameters.\\u006cr}"])
+@pytest.mark.parametrize("value", ["x" * 1000, '"' * 1000])
+def test_a_long_value_in_many_places_is_refused_before_it_fills_the_memory(written: str, value: str) -> None:
+    text = '{"kind":"Job","a":"${trialParameters.lr}","b":"%s"}' % (written * 20_000)
+    tracemalloc.start()
+    try:
+        with suppress(DocumentError):
+            assert len(str(substitute(text, {"lr": value}))) < 2 * MAX_BYTES
+        assert tracemalloc.get_traced_memory()[1] < 16 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
+    with pytest.raises(DocumentError, match="give shorter values, or use them in fewer places"):
+        substitute(text, {"lr": '"' * 100_000})
+
+
+@pytest.mark.parametrize(("values", "most"), [(3, 7), (300, 30), (3_000, 4)])
+def test_many_values_that_break_out_do_not_have_the_template_read_as_often(
+    values: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts: list[str] = []
+
+    def parse(text: str) -> dict[str, Any]:
+        texts.append(text)
+        return parse_object(text)
+
+    monkeypatch.setattr("kfx.katib.substitution.parse_object", parse)
+    names = [f"p{index}" for index in range(values)]
+    text = compact_json({"kind": "Job", "a": [placeholder(name) for name in names]})
+    assert substitute(text, dict.fromkeys(names, '"'))["a"] == ['"'] * values
+    assert len(texts) <= most
+
+
+def test_words_and_numbers_are_told_from_what_breaks_out_in_one_go() -> None:
+    names = [f"p{index}" for index in range(1_000)]
+    text = "kind: Job\na:\n" + "".join(f"- {placeholder(name)}\n" for name in [*names, "bad"])
+    values = {**dict.fromkeys(names, "0.5"), "bad": "x: y"}
+    assert substitute(text, values)["a"] == [*[0.5] * 1_000, "x: y"]

@@ -5,6 +5,7 @@ the cluster tests.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -86,8 +87,9 @@ class Story:
                 resource=JOBS,
                 job=JobSeen(f"{name}-job") if state is not None else None,
                 state=state,
-                observation=observed("0.5") if needs_observation(found, state) else None,
             )
+            if needs_observation(seen):
+                seen = replace(seen, observation=observed("0.5"))
             plan = plan_trial(seen, NOW)
             self.trials[name] = self._perform("trial", found, plan)
             return plan != Plan()

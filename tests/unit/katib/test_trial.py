@@ -359,6 +359,18 @@ class TestEarlyStopped:
         assert plan(kept) == Plan()
         assert plan(kept, state=SUCCEEDED, observation=observed("1")).status is not None
 
+    @pytest.mark.parametrize("seen", [{"state": FAILED}, {"job": None}], ids=["failed", "gone"])
+    def test_a_kept_job_that_ended_badly_or_is_gone_is_waited_for_no_longer(
+        self, seen: dict[str, Any]
+    ) -> None:
+        """As Katib, which reads the metrics of a trial stopped early whatever became of its job."""
+        kept = trial("Created", "Running", "EarlyStopped", retain=True)
+        assert plan(kept, **seen) == Plan(requeue_after=1.0)
+        found = plan(kept, observation=observed("0.3"), **seen)
+        assert conditions_of(found) == ["Created", "Running", "EarlyStopped"]
+        assert found.status is not None
+        assert found.status.observation == observed("0.3")
+
     def test_a_job_that_ended_badly_changes_nothing(self) -> None:
         stopped = trial("Created", "Running", "EarlyStopped", value="1", retain=True)
         assert plan(stopped, state=FAILED) == Plan()
@@ -377,8 +389,10 @@ class TestEarlyStopped:
         (trial("EarlyStopped", value="1"), SUCCEEDED, False),
         (trial("EarlyStopped", retain=True), RUNS, False),
         (trial("EarlyStopped", retain=True), SUCCEEDED, True),
+        (trial("EarlyStopped", retain=True), FAILED, True),
+        (trial("EarlyStopped", retain=True), None, False),
         (trial("EarlyStopped", "MetricsUnavailable"), SUCCEEDED, False),
     ],
 )
 def test_when_the_store_is_asked(of: Trial, state: JobState | None, yes: bool) -> None:
-    assert needs_observation(of, state) is yes
+    assert needs_observation(TrialSeen(trial=of, job=JobSeen("uid"), state=state)) is yes

@@ -17,7 +17,6 @@ from kfx.runtime.admission import (
     parse_timeout,
     timeout_of,
 )
-from kfx.runtime.http_server import BodyBudget, Overloaded
 from tests.serving import Answering, Held, Running, admission, review
 
 pytestmark = pytest.mark.real_time
@@ -257,17 +256,3 @@ def test_the_time_limit_is_found_in_the_query() -> None:
     assert timeout_of("a=b&timeout=5s", 7.0) == 5.0
     assert timeout_of("timeout=5s&" + "x" * 500, 7.0) == 7.0
     assert timeout_of("", 7.0) == 7.0
-
-
-def test_one_address_cannot_take_all_the_room_for_bodies() -> None:
-    budget = BodyBudget(total=10, per_address=6)
-    budget.take("a", 6)
-    with pytest.raises(Overloaded):
-        budget.take("a", 1)
-    budget.take("b", 4)
-    with pytest.raises(Overloaded):
-        budget.take("b", 1)
-    budget.give_back("a", 6)
-    budget.take("b", 2)
-    budget.give_back("b", 6)
-    assert (budget.held, dict(budget.by_address)) == (0, {})

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from kfx.runtime.reconcile import Request
 from kfx.runtime.workqueue import WorkQueue
 from tests.things import Thing, end_of_list, event, play, raw, stray
 
+of_reconcile: ContextVar[str] = ContextVar("of_reconcile")
 OTHERS = Resource("example.org", "v1", "others", "Other")
 
 
@@ -249,6 +251,31 @@ async def test_a_kind_may_be_added_while_it_runs() -> None:
         late = cache.metadata(OTHERS)
         assert await cache.wait_for_sync(asyncio.Event())
         assert late.keys() == [Request("ns", "a")]
+
+
+async def test_what_an_informer_logs_is_not_of_the_reconcile_that_has_declared_it() -> None:
+    cache, _ = cache_of("a")
+    seen: list[str] = []
+
+    def look(thing: Thing) -> Thing:
+        seen.append(of_reconcile.get(""))
+        return thing
+
+    async with cache.running():
+        of_reconcile.set("some")
+        cache.informer(Thing, transform=look)
+        assert await cache.wait_for_sync(asyncio.Event())
+    assert seen == [""]
+
+
+async def test_a_kind_is_known_once_it_has_been_listed(clock: Any) -> None:
+    cache, playback = cache_of("a")
+    playback.delay = 2
+    async with cache.running():
+        cache.dynamic(OTHERS)
+        assert not cache.is_known(OTHERS)
+        await asyncio.sleep(3)
+        assert cache.is_known(OTHERS)
 
 
 async def test_events_reach_the_queue_of_each_watch() -> None:

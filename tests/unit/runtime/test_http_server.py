@@ -11,6 +11,8 @@ import pytest
 from aiohttp import web
 
 from kfx.runtime.address import Address
+from kfx.runtime.http_answer import JsonAnswer
+from kfx.runtime.http_body import MIB, BodyBudget, read_body
 from kfx.runtime.http_server import HttpServer, Limits
 from tests.serving import get, read_to_end
 
@@ -37,7 +39,9 @@ class Served:
             writer.transport.abort()
 
 
-async def hello(request: web.BaseRequest) -> web.StreamResponse:
+async def hello(request: web.BaseRequest) -> web.StreamResponse | JsonAnswer:
+    if request.path == "/json":
+        return JsonAnswer(str(len(await read_body(request, limit=8 * MIB, budget=BodyBudget()))).encode())
     if request.path == "/broken":
         raise KeyError("inner secret")
     return web.Response(text="hello")
@@ -140,6 +144,59 @@ async def test_no_answer_tells_versions(sent: bytes) -> None:
         writer.transport.abort()
     assert b"\r\nServer: kfx\r\n" in answer
     assert b"ython" not in answer
+
+
+@pytest.mark.parametrize("size", [0, 5, 3 * MIB])
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_json_is_answered_to_one_request_after_the_other(size: int, chunked: bool) -> None:
+    async with serving(Limits()) as served:
+        reader, writer = await served.connect()
+        for _ in range(2):
+            writer.write(post(b"x" * size, chunked=chunked))
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = len(str(size))
+            assert f"\r\nContent-Length: {length}\r\n".encode() in head
+            assert await reader.readexactly(length) == str(size).encode()
+        writer.transport.abort()
+
+
+async def test_requests_sent_at_once_are_answered_in_their_order() -> None:
+    async with serving(Limits()) as served:
+        reader, writer = await served.connect()
+        sizes = list(range(30))
+        writer.write(b"".join(post(b"x" * size) for size in sizes))
+        for size in sizes:
+            await reader.readuntil(b"\r\n\r\n")
+            assert await reader.readexactly(len(str(size))) == str(size).encode()
+        writer.transport.abort()
+
+
+@pytest.mark.parametrize(
+    ("sent", "body"),
+    [
+        (b"POST /json HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\nab", b"2"),
+        (b"POST /json HTTP/1.0\r\nContent-Length: 2\r\n\r\nab", b"2"),
+        (b"HEAD /json HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", b""),
+    ],
+)
+async def test_json_for_a_connections_last_request_ends_it(sent: bytes, body: bytes) -> None:
+    async with serving(Limits()) as served:
+        reader, writer = await served.connect()
+        writer.write(sent)
+        head, _, found = (await read_to_end(reader)).partition(b"\r\n\r\n")
+        writer.transport.abort()
+    assert head.startswith((b"HTTP/1.1 200 OK\r\n", b"HTTP/1.0 200 OK\r\n"))
+    assert b"\r\nServer: kfx" in head
+    assert b"\r\nContent-Type: application/json" in head
+    assert found == body
+
+
+def post(body: bytes, *, chunked: bool = False) -> bytes:
+    if not chunked:
+        return b"POST /json HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    pieces = [body[at : at + 10_000] for at in range(0, len(body), 10_000)]
+    framed = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in [*pieces, b""])
+    return b"POST /json HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + framed
 
 
 async def test_a_failure_of_the_handler_is_a_bare_500() -> None:

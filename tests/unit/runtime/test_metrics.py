@@ -1,5 +1,5 @@
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
 from kfx.runtime.metrics import RECONCILE_BUCKETS, RECONCILE_RESULTS, RuntimeMetrics
 
@@ -59,6 +59,19 @@ def test_a_webhook_starts_with_codes_200_and_500_at_zero():
     total = "controller_runtime_webhook_requests_total"
     assert value(metrics, total, webhook="/mutate-pod", code="200") == 0
     assert value(metrics, total, webhook="/mutate-pod", code="500") == 1
+
+
+def test_a_webhooks_time_is_shown_as_prometheus_client_would():
+    registry = CollectorRegistry()
+    theirs = Histogram("controller_runtime_webhook_latency_seconds", "", ("webhook",), registry=registry)
+    metrics = RuntimeMetrics()
+    ours = metrics.webhook("/x").latency
+    for each in (theirs.labels("/x"), ours):
+        for seconds in (0.0, 0.005, 0.0050001, 0.3, 10.0, 11.0):
+            each.observe(seconds)
+    expected = [line for line in generate_latest(registry).decode().splitlines() if "_created" not in line]
+    found = [line for line in text(metrics).splitlines() if "webhook_latency" in line]
+    assert found[2:] == expected[2:]  # without HELP and TYPE
 
 
 def test_an_informer_counts_by_kind_and_reason():

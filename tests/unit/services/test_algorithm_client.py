@@ -94,6 +94,20 @@ async def test_more_assignments_than_asked_for_are_no_answer(client: AlgorithmCl
         await client.propose(question())
 
 
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [("e-1", "the trial name 'e-1' is taken already"), ("../e", "'../e' can name no trial .*")],
+)
+async def test_an_answer_with_a_name_that_cannot_be_is_no_answer(
+    client: AlgorithmClient, served: Served, name: str, problem: str
+) -> None:
+    """R 3.4 D5."""
+    served.service.trial_name = name
+    with pytest.raises(NoAnswer, match=f"^The response contains unexpected trials: {problem}$") as caught:
+        await client.propose(question(count=1))
+    assert not caught.value.passing
+
+
 async def test_fewer_assignments_than_asked_for_are_an_answer(
     client: AlgorithmClient, served: Served
 ) -> None:

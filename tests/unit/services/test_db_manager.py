@@ -1,3 +1,5 @@
+import gc
+import tracemalloc
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -137,3 +139,32 @@ async def test_a_large_report_comes_back_whole(store: ObservationStore) -> None:
     service = DBManager(store)
     await service.report(report(*sent), NOBODY)
     assert values(await service.get(wanted(), NOBODY)) == sent
+
+
+async def test_a_large_reply_is_made_without_all_its_rows_in_memory(store: ObservationStore) -> None:
+    """200,000 rows as objects are 60 MB and more; their message is 9 MB."""
+    for part in range(4):
+        await store.report("t", [log(str(number)) for number in range(part * 50_000, (part + 1) * 50_000)])
+    service = DBManager(store)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        reply = await service.get(wanted(), NOBODY)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(values(reply)) == 200_000
+    assert peak < 3 * len(reply)
+
+
+async def test_a_reply_of_too_many_bytes_is_refused_before_it_is_made(
+    store: ObservationStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(db_manager, "MAX_MESSAGE", 10_000)
+    service = DBManager(store)
+    await service.report(report(*["x" * 100] * 50), NOBODY)
+    assert len(values(await service.get(wanted(), NOBODY))) == 50
+    await service.report(report(*["y" * 100] * 50), NOBODY)
+    with pytest.raises(RpcFailure, match="trial t has values of more than 10000 bytes: ask") as raised:
+        await service.get(wanted(), NOBODY)
+    assert raised.value.code is StatusCode.RESOURCE_EXHAUSTED

@@ -192,6 +192,58 @@ async def test_a_server_that_never_answers_costs_one_deadline(
             await values(external)
 
 
+class Slow(Katibs):
+    """Answers no read until it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads = 0
+        self.may = asyncio.Event()
+
+    async def get(self, request: bytes, call: Call) -> bytes:
+        self.reads += 1
+        await self.may.wait()
+        return logs_to_wire([log("1")])
+
+
+async def test_a_server_that_hangs_is_not_asked_again_before_a_probe_gets_an_answer(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(external_store, "CALL_SECONDS", 0.2)
+    monkeypatch.setattr("kfx.services.grpc_server.GRACE_SECONDS", 0.1)
+    slow = Slow()
+    async with serving(port, slow) as external:
+        with pytest.raises(StoreError, match="DEADLINE_EXCEEDED"):
+            await values(external)
+        for _ in range(50):
+            with pytest.raises(StoreError, match="DEADLINE_EXCEEDED"):
+                await values(external)
+        assert slow.reads == 1
+        slow.may.set()
+        async with external.running(), asyncio.timeout(10):
+            while external.check() is not None:
+                await asyncio.sleep(0.01)
+            assert await values(external) == ["1"]
+
+
+async def test_a_call_without_an_answer_is_followed_by_a_probe_at_once(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One trial with very many values must not keep all others from theirs."""
+    monkeypatch.setattr(external_store, "CALL_SECONDS", 0.2)
+    monkeypatch.setattr("kfx.services.grpc_server.GRACE_SECONDS", 0.1)
+    slow = Slow()
+    async with serving(port, slow) as external, external.running(), asyncio.timeout(10):
+        while external.check() is not None:
+            await asyncio.sleep(0.01)
+        with pytest.raises(StoreError, match="DEADLINE_EXCEEDED"):
+            await values(external)
+        slow.may.set()
+        while external.check() is not None:
+            await asyncio.sleep(0.01)
+        assert await values(external) == ["1"]
+
+
 async def test_one_channel_outlives_the_server_and_an_outage_is_two_lines(
     port: int, store: ObservationStore
 ) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 
 from hack.fuzz.inputs import EXPERIMENT, MOST, PLACES, nested
 from hack.fuzz.review import TARGET, answer, check_answer, frame, handlers, reviews, run
+from kfx.katib.defaults import default_experiment
 from tests.experiment_cases import change
 
 UNUSED = ("/spec/nasConfig", "/spec/trialTemplate/configMap", "/spec/earlyStopping", "/status")
@@ -17,6 +18,7 @@ TEMPLATE = "/spec/trialTemplate/trialSpec/spec/x"
 PARAMETERS = "/spec/trialTemplate/trialParameters"
 FORMATS = "/spec/metricsCollectorSpec/source/filter/metricsFormat"
 OPEN = "${trialParameters."
+MOST_READ = 1_500_000
 COUNTED = [{"name": f"n{i}", "reference": f"r{i}"} for i in range(20_000)]
 
 LARGE: dict[str, Any] = {
@@ -57,13 +59,41 @@ def test_a_large_experiment_is_answered_within_its_bounds(name: str, which: int)
 
 
 @pytest.mark.parametrize("name", SHAPES)
-@pytest.mark.parametrize("field", [b"x", b"spec", b"status"])
-def test_more_values_than_any_experiment_has_are_refused_unread(name: str, field: bytes) -> None:
+@pytest.mark.parametrize("which", [0, 1], ids=["defaulter", "validator"])
+def test_more_values_than_any_experiment_has_are_refused_unread(name: str, which: int) -> None:
     piece = SHAPES[name]
-    body = frame(b'{"%s":[%s1]}' % (field, piece * (MOST // len(piece))))
-    TARGET.run((body, 0), slack=4.0)
-    response = check_answer(run(answer(body, handlers()[0])))
-    assert response["status"]["message"] == "the AdmissionReview has more than 100000 values"
+    body = frame(b'{"spec":{"x":[%s1]}}' % (piece * (MOST_READ // len(piece))))
+    response = check_answer(run(answer(body, handlers()[which])))
+    wanted = "request.object (metadata, spec) has more than 20000 values; shorten its lists"
+    assert response["status"]["message"] == wanted
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("which", [0, 1], ids=["defaulter", "validator"])
+def test_what_the_webhooks_do_not_need_may_hold_any_number_of_values(name: str, which: int) -> None:
+    many = b"[%s1]" % (SHAPES[name] * (MOST_READ // len(SHAPES[name])))
+    plain = json.dumps(default_experiment(PLAIN)).encode()
+    changed = plain.replace(b'"maxTrialCount": 12', b'"maxTrialCount": 11')
+    assert changed != plain
+    for field in (b"x", b"status"):
+        new, old = (b'{"%s":{"y":%s},%s' % (field, many, each[1:]) for each in (changed, plain))
+        assert check_answer(run(answer(frame(new, old), handlers()[which])))["allowed"]
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["defaulter", "validator"])
+def test_an_object_that_could_not_be_stored_is_refused_with_its_size(which: int) -> None:
+    body = frame(b'{"spec":{"x":"%s"}}' % (b"x" * MOST))
+    message = check_answer(run(answer(body, handlers()[which])))["status"]["message"]
+    assert message == (
+        f"request.object has {MOST + 17} bytes; no API server stores more than 2097152: make it smaller"
+    )
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["defaulter", "validator"])
+def test_nothing_stands_in_the_way_of_a_large_experiment_that_is_being_deleted(which: int) -> None:
+    values = b"[%s1]" % (b"1," * 50_000)
+    content = b'{"metadata":{"deletionTimestamp":"2026-01-01T00:00:00Z"},"spec":{"x":%s}}' % values
+    assert check_answer(run(answer(frame(content, content), handlers()[which])))["allowed"]
 
 
 def test_what_stands_in_texts_does_not_count_as_values() -> None:

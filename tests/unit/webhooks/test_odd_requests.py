@@ -86,22 +86,23 @@ async def judging(parameters: int) -> int:
 
 
 @pytest.mark.parametrize(
-    ("content", "read"),
+    ("content", "problem"),
     [
-        ({"text": "x" * 6_000_000}, True),
-        ({"list": [0] * 95_000, "text": "x" * 3_000_000}, True),
-        ({f"key-{number}": {"a": "x" * 60} for number in range(30_000)}, True),
-        ({"list": [0] * 1_500_000}, False),
-        ({f"key-{number}": {"a": [number]} for number in range(60_000)}, False),
+        ({"text": "x" * 1_500_000}, ""),
+        ({"text": "x" * 6_000_000}, "has 6000011 bytes"),
+        ({"list": [0] * 19_000, "text": "x" * 1_400_000}, ""),
+        ({f"key-{number}": {"a": "x" * 60} for number in range(9_000)}, ""),
+        ({"list": [0] * 700_000}, "more than 20000 values"),
+        ({f"key-{number}": {"a": [number]} for number in range(60_000)}, "more than 20000 values"),
     ],
-    ids=["text", "numbers", "members", "too many numbers", "too many members"],
+    ids=["text", "too much text", "numbers", "members", "too many numbers", "too many members"],
 )
 def test_W9_a_large_review_is_read_or_refused_at_five_megabytes_a_second(
-    content: dict[str, Any], read: bool
+    content: dict[str, Any], problem: str
 ) -> None:
     body = json.dumps({"request": {"uid": "u", "object": content}}, separators=(",", ":")).encode()
     began = time.process_time()
-    with nullcontext() if read else pytest.raises(InvalidRequest, match="more than 100000 values"):
+    with pytest.raises(InvalidRequest, match=problem) if problem else nullcontext():
         decode_review(body).request.document()
     assert time.process_time() - began < len(body) / 5e6
 

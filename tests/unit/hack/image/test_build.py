@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from hack.image import build, layers, rootfs
 from hack.image.layers import CHECKOUT, Recipe
 from hack.image.oci import content_hash
 from hack.image.pause import SOURCE, CompileError, build_pause
+from kfx import __version__
 
 
 @pytest.fixture
@@ -107,17 +109,38 @@ def test_the_launcher_finds_kfx_where_both_kinds_of_image_put_it(tmp_path: Path)
     assert f"/{layers.PACKAGES}/kfx/" in dockerfile
     assert f"USER {rootfs.USER_ID}:{rootfs.USER_ID}" in dockerfile
     assert f"/{layers.STATE}" in dockerfile
-    launcher = tmp_path / "kfx"
-    launcher.write_text(text.replace(f"/{layers.PACKAGES}", str(CHECKOUT)))
-    # isolated and without site, it needs its wheels on the path as in the image
-    site = os.pathsep.join(path for path in sys.path if path.endswith("site-packages"))
-    launcher.write_text(
-        launcher.read_text().replace("from kfx", f"sys.path += {site.split(os.pathsep)}\nfrom kfx")
-    )
-    done = subprocess.run(
-        [sys.executable, "-IS", launcher, "version"], capture_output=True, text=True, check=True, timeout=60
-    )
-    assert done.stdout.strip()
+    for path in layers.LAUNCHED_AS:
+        assert f"hack/image/kfx /{path}" in dockerfile
+    done = launch(tmp_path / "kfx", "version")
+    assert (done.returncode, done.stdout.strip()) == (0, f"kfx {__version__}")
+
+
+@pytest.mark.parametrize("path", layers.LAUNCHED_AS)
+def test_the_name_of_the_launcher_decides_on_the_defaults(tmp_path: Path, path: str) -> None:
+    """Where observations are kept elsewhere, a path for them is of no use, and that is said."""
+    done = launch(tmp_path / path, "--sqlite-path=/nowhere/o.db", f"--kubeconfig={tmp_path}/none")
+    assert done.returncode == 1
+    assert ("--sqlite-path" in done.stderr) is path.endswith("/katib-controller")
+
+
+def test_by_katibs_name_and_place_it_is_what_katibs_deployment_calls() -> None:
+    """The command there is ./katib-controller, and the image is all that is changed."""
+    dockerfile = (CHECKOUT / "Dockerfile").read_text()
+    _, _, target = dockerfile.partition("FROM base AS katib-controller\n")
+    assert target.startswith('WORKDIR /app\nENTRYPOINT ["./katib-controller"]\n')
+    assert dockerfile.rstrip().endswith('FROM base AS kfx\nENTRYPOINT ["kfx"]')
+    scripts = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["scripts"]
+    assert scripts == {"kfx": "kfx.cli:main", "katib-controller": "kfx.cli:main"}
+
+
+def launch(launcher: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The launcher by that path; isolated and without site, it needs its wheels on the path."""
+    site = [path for path in sys.path if path.endswith("site-packages")]
+    text = layers.LAUNCHER.read_text().replace(f"/{layers.PACKAGES}", str(CHECKOUT))
+    launcher.parent.mkdir(parents=True, exist_ok=True)
+    launcher.write_text(text.replace("from kfx", f"sys.path += {site}\nfrom kfx"))
+    command = [sys.executable, "-IS", str(launcher), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env={})
 
 
 def test_libraries_are_those_that_the_programs_ask_for(tmp_path: Path) -> None:

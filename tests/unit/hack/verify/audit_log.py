@@ -99,6 +99,10 @@ class Log:
         }
         self._log(verb, "leases", "election", by, document)
 
+    def drop_lease(self, *, by: str) -> None:
+        details = {"name": "election", "uid": "uid-lease"}
+        self._log("delete", "leases", "election", by, {"kind": "Status", "details": details})
+
     def judge(
         self,
         limits: Limits | None = None,

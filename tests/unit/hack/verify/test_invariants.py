@@ -212,6 +212,8 @@ def test_I6_what_somebody_else_does_to_a_lease_is_not_judged() -> None:
     log.lease("one", by=A, verb="create")
     log.lease("", by=USER)
     log.lease("two", by=B)
+    log.drop_lease(by=USER)
+    log.lease("one", by=A, verb="create")
     assert log.found() == []
 
 

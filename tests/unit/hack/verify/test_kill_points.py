@@ -2,7 +2,6 @@
 
 import pytest
 
-from hack.verify.kill_list import Campaign, Round, ranges, render
 from hack.verify.kill_points import PHASES, Point, Schedule, all_points, name_write, sample, spread
 
 WRITES = {"create jobs": 12, "patch trials/status": 36, "create suggestions": 1}
@@ -67,23 +66,3 @@ def test_writes_under_way_count_for_the_next() -> None:
     schedule = Schedule([Point("create jobs", 2, "before")])
     schedule.under_way["create jobs"] = 1
     assert schedule.is_due("create jobs", "before")
-
-
-def test_the_list_tells_what_was_tried_and_what_was_wrong() -> None:
-    hit = [Point("create jobs", 1, "before"), Point("create jobs", 2, "before")]
-    campaign = Campaign(date="2026-01-02", commit="abc", writes={"create jobs": 3}, planned=hit)
-    campaign.rounds.append(Round(hit, []))
-    assert campaign.is_clean
-    campaign.planned = [*hit, Point("create jobs", 3, "after")]
-    assert not campaign.is_clean, "too few were reached"
-    campaign.rounds.append(Round([], ["I1 jobs.batch ns/a: twice"]))
-    text = render(campaign)
-    assert not campaign.is_clean
-    assert "- 2 of 3 points in 2 runs" in text
-    assert "| create jobs | 3 | 1–2 | none | none |" in text
-    assert "  - I1 jobs.batch ns/a: twice" in text
-    assert "create jobs 3 after." in text
-
-
-def test_numbers_in_a_row_become_a_range() -> None:
-    assert ranges([4, 1, 2, 3, 6]) == "1–4, 6"

@@ -208,7 +208,10 @@ def test_under_katibs_name_a_foreign_kind_is_only_warned_about() -> None:
     seen = context({}, trial_resources=("PyTorchJob.v1.kubeflow.org",), strict_kinds=False)
     findings = validate_experiment(fake(), None, seen)
     assert findings.errors == []
-    assert "start kfx with --trial-resources Job.v1.batch" in findings.warnings[0]
+    assert findings.warnings[0] == (
+        "spec.trialTemplate: kind Job.v1.batch is not among --trial-resources (PyTorchJob.v1.kubeflow.org); "
+        "it is followed all the same, if kfx may list and watch it"
+    )
 
 
 def test_a_kind_in_other_letters_is_told_the_right_one() -> None:
@@ -230,6 +233,32 @@ def test_a_kind_that_lends_rights_is_refused_though_a_flag_names_it() -> None:
     kinds = (*KINDS, "RoleBinding.v1.rbac.authorization.k8s.io")
     found, _ = judge(document, context({}, trial_resources=kinds))
     assert found == ['I spec.trialTemplate "RoleBinding.v1.rbac.authorization.k8s.io"']
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize(
+    ("api_version", "kind", "lends_rights"),
+    [
+        ("rbac.authorization.k8s.io/v1", "RoleBinding", True),
+        ("rbac.authorization.k8s.io/v1", "Role", True),
+        ("v1", "Secret", True),
+        ("v1", "PersistentVolume", True),
+        ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", True),
+        ("kubeflow.org/v1beta1", "Experiment", True),
+        ("apps/v1", "Deployment", False),
+        ("v1", "Pod", False),
+    ],
+)
+def test_a_kind_that_runs_no_job_is_refused_under_katibs_name_where_it_lends_rights(
+    api_version: str, kind: str, lends_rights: bool, strict: bool
+) -> None:
+    """R 3.4 D1; decision 4 only warns of other kinds under the name ``katib-controller``."""
+    template = "/spec/trialTemplate/trialSpec"
+    document = change(load("base.yaml"), {f"{template}/apiVersion": api_version, f"{template}/kind": kind})
+    document["spec"]["trialTemplate"] |= {"successCondition": "a", "failureCondition": "b"}
+    _, findings = judge(document, context({}, strict_kinds=strict))
+    assert bool(findings.errors) == (strict or lends_rights)
+    assert any("no trial may run kind" in str(each) for each in (*findings.errors, *findings.warnings))
 
 
 def test_what_a_trial_parameter_lacks_is_named_with_what_there_is() -> None:
