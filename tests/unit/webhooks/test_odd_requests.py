@@ -5,7 +5,6 @@ it: the API server alone decides what it sends. A review without an object is re
 """
 
 import json
-import time
 from contextlib import nullcontext
 from typing import Any
 
@@ -97,14 +96,13 @@ async def judging(parameters: int) -> int:
     ],
     ids=["text", "too much text", "numbers", "members", "too many numbers", "too many members"],
 )
-def test_W9_a_large_review_is_read_or_refused_at_five_megabytes_a_second(
+def test_W9_a_large_review_is_read_or_refused_without_a_look_at_each_value(
     content: dict[str, Any], problem: str
 ) -> None:
     body = json.dumps({"request": {"uid": "u", "object": content}}, separators=(",", ":")).encode()
-    began = time.process_time()
-    with pytest.raises(InvalidRequest, match=problem) if problem else nullcontext():
+    with counted() as steps, pytest.raises(InvalidRequest, match=problem) if problem else nullcontext():
         decode_review(body).request.document()
-    assert time.process_time() - began < len(body) / 5e6
+    assert steps.count < 200, "what is done for each byte or value is done in C"
 
 
 async def test_W13_the_patch_of_a_pod_of_a_thousand_containers_is_within_the_apis_bounds() -> None:
