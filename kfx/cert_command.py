@@ -30,7 +30,7 @@ def main(words: Sequence[str]) -> int:
         sys.stdout.write(flags.usage(PROGRAM, known))
         return 0
     except FlagError as error:
-        sys.stderr.write(f"{error}\n{flags.usage(PROGRAM, known)}")
+        sys.stderr.write(flags.complain(PROGRAM, error, flags.usage(PROGRAM, known)))
         return 2
     values = {flag.name: given.get(flag.name, flag.default) for flag in known}
     configure_logging(level="info", format="auto")

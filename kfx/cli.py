@@ -16,11 +16,11 @@ from kfx.config import FLAGS, Config, load_config
 from kfx.flags import FlagError, HelpRequested, complain, usage
 
 COMMANDS = {
-    "metrics-collector": "read a training container's metrics and report them",
+    "metrics-collector": "report a training container's metrics",
     "cert-generator": "issue the webhooks' certificate once, as a Job",
     "get": "list Experiments, Trials or Suggestions",
     "describe": "show one of them on one screen",
-    "explain": "say why an Experiment does not progress, with the remedy",
+    "explain": "say why an Experiment is stuck, and what to do",
     "version": "print the version",
 }
 QUESTIONS = ("get", "describe", "explain")

@@ -101,8 +101,18 @@ def parse_endpoint(text: str) -> str:
 
 def parse_registry(text: str) -> str:
     """``host`` or ``host:port``, as it stands in an image's name."""
-    if not re.fullmatch(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?", text):
+    found = re.fullmatch(r"[A-Za-z0-9.-]+(?::([0-9]{1,5}))?", text)
+    if not found or (found[1] and not 0 < int(found[1]) < 65536):
         raise ValueError("expected host or host:port, as in an image's name")
+    return text
+
+
+def parse_image(text: str) -> str:
+    """An image's name; what a container runtime makes of it is its own matter."""
+    if not re.fullmatch(r"[A-Za-z0-9]\S*", text):
+        raise ValueError(
+            "expected an image such as ghcr.io/kubeflow/kfx:v1; leave the flag out for its default"
+        )
     return text
 
 
@@ -183,7 +193,7 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "collector-image", "image", f"ghcr.io/kubeflow/kfx:v{__version__}",
-        "image of the injected metrics collector, when katib-config names none", flags.parse_stated,
+        "image of the injected metrics collector, when katib-config names none", parse_image,
     ),
     Flag(
         "collector-sidecar", "form", "auto",
@@ -320,8 +330,17 @@ def _who_asks_for_spans(endpoint: str, env: Mapping[str, str]) -> str:
 
 
 def _collectors_dial(env: Mapping[str, str], core: str) -> str:
-    """Katib ``consts.getDBManagerAddr``: a variable that is set but empty counts as set."""
+    """Katib ``consts.getDBManagerAddr``: a variable that is set but empty counts as set.
+
+    Unlike Katib, kfx names a port that is none at once: every collector would fail by it.
+    """
     host = env.get("KATIB_DB_MANAGER_SERVICE_IP", "katib-db-manager")
     namespace = env.get("KATIB_DB_MANAGER_SERVICE_NAMESPACE", core)
     port = env.get("KATIB_DB_MANAGER_SERVICE_PORT", "6789")
+    try:
+        flags.parse_port(port or "6789")
+    except ValueError as error:
+        raise FlagError(
+            f'invalid value "{port}" for variable KATIB_DB_MANAGER_SERVICE_PORT: {error}'
+        ) from None
     return f"{host}.{namespace}:{port}" if namespace else f"{host}:{port}"

@@ -18,7 +18,7 @@ from kfx.flags import DNS_LABEL, DNS_NAME, Flag, FlagError
 API_VERSION = "config.kubeflow.org/v1beta1"
 KIND = "KatibConfig"
 
-_CONTROLLER = {
+CONTROLLER_KEYS: Mapping[str, str] = {
     "experimentSuggestionName": "experiment-suggestion-name",
     "metricsAddr": "metrics-addr",
     "healthzAddr": "healthz-addr",
@@ -29,6 +29,7 @@ _CONTROLLER = {
     "enableLeaderElection": "enable-leader-election",
     "leaderElectionID": "leader-election-id",
 }
+"""Key of ``init.controller`` → the flag whose default it is."""
 _RUNTIME = ("suggestions", "earlyStoppings", "metricsCollectors")
 _CERT_GENERATOR = ("enable", "webhookServiceName", "webhookSecretName")
 _LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -89,7 +90,7 @@ def _init_of(document: Any, flags: Mapping[str, Flag]) -> InitConfig:
         *_unknown("", whole, ("apiVersion", "kind", "metadata", "init", "runtime")),
         *_unknown("runtime.", runtime, _RUNTIME),
         *_unknown("init.", init, ("controller", "certGenerator")),
-        *_unknown("init.controller.", controller, _CONTROLLER),
+        *_unknown("init.controller.", controller, CONTROLLER_KEYS),
         *_unknown("init.certGenerator.", generator, _CERT_GENERATOR),
     )
     return InitConfig(
@@ -128,7 +129,7 @@ def _unknown(place: str, found: Mapping[str, Any], known: Iterable[str]) -> Iter
 
 
 def _values(controller: Mapping[str, Any], flags: Mapping[str, Flag]) -> Iterator[tuple[str, Any]]:
-    for key, name in _CONTROLLER.items():
+    for key, name in CONTROLLER_KEYS.items():
         value, place = controller.get(key), f"init.controller.{key}"
         if value is None or value in ("", []):
             continue

@@ -4,6 +4,7 @@ One or two dashes, ``-name=value`` or ``-name value``; a boolean takes its value
 ``--`` ends the flags. Source of the rules: Go's package flag, ``FlagSet.parseOne``.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ from difflib import get_close_matches
 from textwrap import wrap
 from typing import Any
 
-_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_LONGEST = (2**63 - 1) * 1e-9  # Go counts nanoseconds in 64 bits
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 
@@ -78,7 +80,7 @@ def parse_bool(text: str) -> bool:
 
 def parse_port(text: str) -> int:
     """A TCP port, 1 to 65535."""
-    if not re.fullmatch(r"\d{1,5}", text) or not 1 <= int(text) <= 65535:
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
         raise ValueError("expected a port from 1 to 65535")
     return int(text)
 
@@ -88,6 +90,8 @@ def parse_address(text: str) -> str:
     if text == "0":
         return text
     host, colon, port = text.rpartition(":")
+    if re.search(r"[\s/]", host):
+        raise ValueError("expected a host without blanks before the port")
     if not colon or (":" in host and not re.fullmatch(r"\[[0-9a-fA-F:.]+\]", host)):
         raise ValueError('expected host:port, :port, or "0" for off')
     parse_port(port)
@@ -102,7 +106,10 @@ def parse_duration(text: str) -> float:
     matches = list(_DURATION.finditer(unsigned[:64]))
     if not matches or "".join(m.group() for m in matches) != unsigned:
         raise ValueError("expected a duration such as 90s or 1m30s")
-    return sum(float(m[1]) * _UNITS[m[2]] for m in matches)
+    seconds = sum(float(m[1]) * _UNITS[m[2]] for m in matches)
+    if seconds > _LONGEST:
+        raise ValueError("expected at most 2562047h, some 292 years")
+    return seconds
 
 
 def parse_choice(*choices: str) -> Callable[[str], str]:
@@ -167,6 +174,9 @@ def _plain(name: str) -> str:
 
 def _take_value(flag: Flag, rest: list[str]) -> str:
     if flag.type == "bool":
+        if rest and rest[0] in _TRUE | _FALSE:
+            wanted = f"write --{flag.name}={rest[0]}, a switch takes its value after ="
+            raise FlagError(f"unexpected argument {rest[0]!r}: {wanted}")
         return "true"
     if not rest:
         raise FlagError(f"flag needs an argument: -{flag.name}")
@@ -178,7 +188,8 @@ def parse_value(flag: Flag, text: str) -> Any:
     try:
         return flag.parse(text)
     except ValueError as error:
-        raise FlagError(f'invalid value "{text}" for flag --{flag.name}: {error}') from None
+        shown = json.dumps(text, ensure_ascii=False)
+        raise FlagError(f"invalid value {shown} for flag --{flag.name}: {error}") from None
 
 
 def complain(program: str, error: FlagError, text: str) -> str:
@@ -196,11 +207,11 @@ def usage(program: str, flags: Sequence[Flag], *, commands: Mapping[str, str] | 
     lines = [f"Usage: {program} [flags]"]
     lines += [f"       {program} {name:<18} {about}" for name, about in (commands or {}).items()]
     lines.append("")
-    lines.append("Flags (one or two dashes; --flag=value or --flag value):")
+    lines.append("Flags (one or two dashes; --flag=value or --flag value; bool: --flag[=false]):")
     for flag in flags:
         lines.append(f"  --{flag.name} {flag.type}")
-        shown = "" if flag.default in ("", (), None) else f" (default\0{show_value(flag.default)})"
-        lines += _wrapped(flag.help + shown)
+        shown = show_value(flag.default).replace(",", ", ")
+        lines += _wrapped(flag.help + (f" (default\0{shown})" if shown else ""))
     return "\n".join(lines) + "\n"
 
 
@@ -208,7 +219,7 @@ def _wrapped(text: str) -> list[str]:
     """Lines for a terminal; a zero byte is a blank that must not become the end of one."""
     indent = " " * 8
     found = wrap(
-        text, 96, initial_indent=indent, subsequent_indent=indent,
+        text, 80, initial_indent=indent, subsequent_indent=indent,
         break_long_words=False, break_on_hyphens=False,
     )  # fmt: skip
     return [line.replace("\0", " ") for line in found]

@@ -127,10 +127,15 @@ class HTTPGetAction(Model, kw_only=True):
     """core/v1 HTTPGetAction as far as the PrometheusMetric collector reads it."""
 
     path: str = ""
+    """Path of the metrics' page; ``/metrics`` by default."""
     port: Int32 | str = 0
+    """Port of the training container; 8080 by default. A number, or its digits as text."""
     host: str = ""
+    """Host of the page; kept as it came."""
     scheme: str = ""
+    """``HTTP`` or ``HTTPS``; kept as it came."""
     http_headers: tuple[NameValue, ...] = ()
+    """Headers of the request; kept as they came."""
 
 
 class SourceSpec(Model, kw_only=True):

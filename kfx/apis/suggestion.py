@@ -46,16 +46,15 @@ class TrialAssignment(Model, kw_only=True):
 
 
 class SuggestionStatus(Model, kw_only=True):
-    """What the algorithm has answered so far.
-
-    ``assignments_made`` is kfx's own, and only there once it is more than ``suggestion_count``: assignments
-    that were given up count in it for ever.
-    """
+    """What the algorithm has answered so far."""
 
     algorithm_settings: tuple[AlgorithmSetting, ...] = ()
     """Settings that the algorithm itself has changed; they win over the specification's."""
     suggestion_count: int = 0
+    """How many assignments there are."""
     assignments_made: int = 0
+    """kfx's own, and only there once it is more than ``suggestionCount``: assignments that were given up
+    count in it for ever."""
     suggestions: tuple[TrialAssignment, ...] = ()
     """The assignments, oldest first."""
     start_time: Time | None = None

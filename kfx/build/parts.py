@@ -148,6 +148,7 @@ class Parts:
             config=config,
             trial_resources=self.config.trial_resources,
             strict_kinds=self.config.strict_kinds,
+            collector_image=self.config.collector_image,
         )
 
     @cached_property

@@ -96,6 +96,7 @@ def build_handlers(parts: Parts) -> Sequence[AdmissionHandler]:
         algorithms=parts.algorithms,
         trial_resources=parts.config.trial_resources,
         strict_kinds=parts.config.strict_kinds,
+        collector_image=parts.config.collector_image,
     )
     injector = PodInjector(
         client=parts.reader,

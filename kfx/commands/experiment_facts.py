@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kfx.apis.experiment import Experiment
@@ -11,7 +11,7 @@ from kfx.apis.trial import Trial
 from kfx.apis.workload import Deployment, DetailedPod, Event, Namespace
 from kfx.commands.session import Session, attempt, present
 from kfx.katib import conditions as c
-from kfx.katib.explanation import Unread
+from kfx.katib.explanation import Facts, Unread
 from kfx.katib.explanation.facts import KindName
 from kfx.katib.explanation.runs import kind_of
 from kfx.katib.names import LABEL_DEPLOYMENT, LABEL_EXPERIMENT, LABEL_TRIAL
@@ -31,26 +31,9 @@ POD_LABELS = (
 """Labels by which the pods of a job, and so of a trial, are found; the first is the pod webhook's."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExperimentSeen:
-    """Fields of :class:`kfx.katib.explanation.Facts` of the same names."""
-
-    experiment: Mapping[str, Any] | Unread | None = None
-    namespace_labels: Mapping[str, str] | Unread | None = None
-    suggestion: Suggestion | Unread | None = None
-    suggestion_deployment: Deployment | Unread | None = None
-    suggestion_pods: tuple[DetailedPod, ...] | Unread = ()
-    trials: tuple[Trial, ...] | Unread = ()
-    unreadable: Mapping[str, str] = field(default_factory=dict)
-    kinds: Mapping[KindName, bool | Unread] = field(default_factory=dict)
-    jobs: Mapping[str, Mapping[str, Any] | Unread | None] = field(default_factory=dict)
-    pods: Mapping[str, Sequence[DetailedPod]] | Unread = field(default_factory=dict)
-    events: tuple[Event, ...] | Unread = ()
-
-
-async def read_experiment(session: Session, name: str) -> ExperimentSeen:
-    """All of it; what may not be read is said in its place."""
-    where = session.namespace
+async def read_experiment(session: Session, facts: Facts) -> Facts:
+    """Add all of it; what may not be read is said in its place."""
+    where, name = facts.namespace, facts.name
     async with asyncio.TaskGroup() as group:
         experiment = group.create_task(
             attempt(Experiment.resource, session.document(Experiment.resource, name))
@@ -68,7 +51,8 @@ async def read_experiment(session: Session, name: str) -> ExperimentSeen:
     found, unreadable = (listed, ()) if isinstance(listed, Unread) else listed
     jobs = await RunReader(session).read(found if isinstance(found, tuple) else ())
     deployment, pods = await _read_algorithm(session, suggestion.result())
-    return ExperimentSeen(
+    return replace(
+        facts,
         experiment=experiment.result(),
         namespace_labels=(labels.metadata.labels or {}) if isinstance(labels, Namespace) else labels,
         suggestion=suggestion.result(),

@@ -5,9 +5,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import fields
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
 
@@ -49,24 +47,18 @@ async def explain(given: Namespace, connect: Connect) -> int:
 
 async def read_facts(session: Session, name: str, core: str) -> Facts:
     """All there is to know of the Experiment; nothing more where the API server or the kinds are missing."""
-    now = datetime.now(UTC)
-    server = await read_server(session)
-    known: dict[str, Any] = {
-        "namespace": session.namespace,
-        "name": name,
-        "now": now,
-        "core_namespace": core,
-        "algorithms": tuple(ALGORITHMS),
-        "server": session.client.server,
-        "version": server.version,
-        "served": server.served,
-        "outage": server.outage,
-    }
-    if server.outage is not None or not server.served:
-        return Facts(**known)
-    for part in (await read_platform(session, core, now), await read_experiment(session, name)):
-        known |= {each.name: getattr(part, each.name) for each in fields(part)}
-    return Facts(**known)
+    facts = Facts(
+        namespace=session.namespace,
+        name=name,
+        now=datetime.now(UTC),
+        core_namespace=core,
+        algorithms=tuple(ALGORITHMS),
+        server=session.client.server,
+    )
+    facts = await read_server(session, facts)
+    if facts.outage is not None or not facts.served:
+        return facts
+    return await read_experiment(session, await read_platform(session, facts))
 
 
 def render(found: Explanation) -> list[str]:

@@ -3,7 +3,7 @@
 import asyncio
 from base64 import b64decode
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from kfx.apis.workload import Deployment, DetailedPod
 from kfx.commands.session import Session, attempt, decode_document, present
 from kfx.commands.trust import judge_bundle
 from kfx.config import FLAGS
-from kfx.katib.explanation import HookSeen, LeaseSeen, Unread
+from kfx.katib.explanation import Facts, HookSeen, LeaseSeen, Unread
 from kfx.katib.explanation.platform import lease_name
 from kfx.katib.names import CERTIFICATE_SECRET, LABEL_COMPONENT, WEBHOOK_CONFIGURATION
 from kfx.kube.errors import ApiError, NotFound, TransportError, Unauthorized
@@ -28,40 +28,20 @@ CONTROLLERS = f"{LABEL_COMPONENT}=controller"
 _WHOLE = "deployments.apps"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlatformSeen:
-    """Fields of :class:`kfx.katib.explanation.Facts` of the same names."""
-
-    deployments: tuple[Deployment, ...] | Unread = ()
-    leases: tuple[LeaseSeen, ...] | Unread = ()
-    controller_pods: tuple[DetailedPod, ...] | Unread = ()
-    hooks: tuple[HookSeen, ...] | Unread = ()
-    lease_name: str = LEASE
-
-
-@dataclass(frozen=True, slots=True)
-class ServerSeen:
-    """The first answer. ``outage``: problem and remedy where there was none."""
-
-    version: str = ""
-    served: frozenset[str] | Unread = frozenset()
-    outage: tuple[str, str] | None = None
-
-
-async def read_server(session: Session) -> ServerSeen:
-    """Whether the API server answers, and which of Katib's kinds it knows."""
+async def read_server(session: Session, facts: Facts) -> Facts:
+    """Add whether the API server answers, and which of Katib's kinds it knows."""
     try:
         version = str((await session.client.request("GET", "/version")).get("gitVersion", ""))
     except Unauthorized as refused:
         remedy = "log in anew, or correct the user's token or certificate in the kubeconfig"
-        return ServerSeen(outage=(f"it does not accept the credentials: {refused.message}", remedy))
+        return replace(facts, outage=(f"it does not accept the credentials: {refused.message}", remedy))
     except ApiError:
         version = ""  # it answers, which is all that was asked
     except TransportError as failed:
         remedy = "see that the API server runs and that the kubeconfig's server and certificate are right"
-        return ServerSeen(outage=(f"it does not answer: {failed}", remedy))
+        return replace(facts, outage=(f"it does not answer: {failed}", remedy))
     served = await attempt(f"kinds of {GROUP}/{VERSION}", _served(session))
-    return ServerSeen(version, present(served, frozenset()))
+    return replace(facts, version=version, served=present(served, frozenset()))
 
 
 async def _served(session: Session) -> frozenset[str]:
@@ -69,17 +49,19 @@ async def _served(session: Session) -> frozenset[str]:
     return frozenset(str(each.get("kind")) for each in found.get("resources") or ())
 
 
-async def read_platform(session: Session, core: str, now: datetime) -> PlatformSeen:
-    """Everything else; what may not be read is said in its place."""
+async def read_platform(session: Session, facts: Facts) -> Facts:
+    """Add everything else; what may not be read is said in its place."""
+    core = facts.core_namespace
     async with asyncio.TaskGroup() as group:
         deployments = group.create_task(_read_controllers(session, core))
         pods = group.create_task(
             attempt("pods", session.list_objects(DetailedPod, namespace=core, labels=CONTROLLERS))
         )
-        hooks = group.create_task(HookReader(session, now).read())
+        hooks = group.create_task(HookReader(session, facts.now).read())
     found = deployments.result()
     name = lease_name(found if isinstance(found, tuple) else (), LEASE)
-    return PlatformSeen(
+    return replace(
+        facts,
         deployments=found,
         leases=await _read_leases(session, core, name),
         controller_pods=present(pods.result(), ()),

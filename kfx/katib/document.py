@@ -8,6 +8,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -109,17 +110,54 @@ def _parse_yaml(text: str) -> Any:
         raise DocumentError(" ".join(str(error).split())[:300]) from error
 
 
+@dataclass(slots=True)
+class _Open:
+    """A list or object whose end has not come: its anchor, the count before it, its deepest level so far."""
+
+    anchor: str | None
+    start: int
+    deepest: int
+
+
+_Named = dict[str | None, tuple[int, int] | None]
+"""Events and levels by anchor; None until the end of what it names has come."""
+
+
 def _check_bounds(events: Iterator[yaml.Event]) -> None:
-    """Refuse, before any node is built, what could grow beyond the text it came from."""
-    depth = 0
-    for count, event in enumerate(events):
-        if isinstance(event, yaml.AliasEvent):
-            raise DocumentError("YAML aliases (*name) are not accepted; write the value out")
+    """Refuse, before any node is built, what is too large, each alias counted as all that it names."""
+    count = 0
+    opened: list[_Open] = []
+    named: _Named = {}
+    for event in events:
         if isinstance(event, yaml.DocumentEndEvent):
             return
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_DEPTH or count > MAX_YAML_NODES:
+        size, levels = 1, 0
+        if isinstance(event, yaml.AliasEvent):
+            size, levels = _extent(event.anchor, named)
+        elif isinstance(event, yaml.CollectionStartEvent):
+            opened.append(_Open(event.anchor, count, len(opened)))
+            named[event.anchor] = None
+        elif isinstance(event, yaml.CollectionEndEvent):
+            _close(opened, named, count)
+        count += size
+        if opened:
+            opened[-1].deepest = max(opened[-1].deepest, len(opened) + levels)
+        if len(opened) + levels > MAX_DEPTH or count > MAX_YAML_NODES:
             raise DocumentError(_TOO_LARGE)
+
+
+def _extent(anchor: str | None, named: _Named) -> tuple[int, int]:
+    found = named.get(anchor, (1, 0))
+    if found is None:
+        raise DocumentError(f"the YAML alias *{anchor} stands inside what it names; write the value out")
+    return found
+
+
+def _close(opened: list[_Open], named: _Named, count: int) -> None:
+    closed = opened.pop()
+    named[closed.anchor] = (count + 1 - closed.start, closed.deepest - len(opened))
+    if opened:
+        opened[-1].deepest = max(opened[-1].deepest, closed.deepest)
 
 
 def _to_json(value: Any, depth: int = 0) -> Any:

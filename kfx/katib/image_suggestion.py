@@ -143,7 +143,7 @@ def _notes(word: Word) -> Iterator[Note]:
 def _plan_live(seen: ImageSuggestionSeen, now: str) -> Plan:
     suggestion, status, word = seen.suggestion, seen.suggestion.status, seen.word
     if not is_available(seen.deployment):
-        return Plan(status=_with(status, _mark_not_ready(status.conditions, now)))
+        return Plan(status=_with(status, mark_ready(status.conditions, now, ready=False)))
     status = _with(status, mark_ready(status.conditions, now))
     if not c.has(status.conditions, c.RUNNING):
         if word.problem is None:
@@ -163,17 +163,6 @@ def _plan_live(seen: ImageSuggestionSeen, now: str) -> Plan:
 
 def _with(status: SuggestionStatus, conditions: c.Conditions) -> SuggestionStatus:
     return msgspec.structs.replace(status, conditions=conditions)
-
-
-def _mark_not_ready(conditions: c.Conditions, now: str) -> c.Conditions:
-    return c.set_condition(
-        conditions,
-        c.DEPLOYMENT_READY,
-        False,
-        reason="DeploymentNotReady",
-        message="Deployment is not ready",
-        now=now,
-    )
 
 
 def _overwrite(status: SuggestionStatus, settings: tuple[AlgorithmSetting, ...]) -> SuggestionStatus:

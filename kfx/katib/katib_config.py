@@ -113,7 +113,7 @@ def default_resources(given: ResourceRequirements) -> ResourceRequirements:
         ours = name in limits and (name not in stated or parse_quantity(stated[name]) == 0)
         if ours and name in requests and parse_quantity(requests[name]) > parse_quantity(limits[name]):
             limits[name] = requests[name]
-    return ResourceRequirements(requests=requests, limits=limits)
+    return msgspec.structs.replace(given, requests=requests, limits=limits)
 
 
 def _with_defaults(part: str, given: Mapping[str, Any], defaults: Mapping[str, str]) -> dict[str, Any]:
@@ -184,7 +184,7 @@ def _found(entries: Mapping[str, Entry], name: str, missing: str, subject: str) 
 
 
 def _parse_new(text: str) -> KatibConfigFile:
-    found = _convert(_parsed(text, CONFIG_KEY) or {}, KatibConfigFile, CONFIG_KEY)
+    found = _convert(_parsed(text, CONFIG_KEY), KatibConfigFile, CONFIG_KEY)
     if (found.api_version or API_VERSION, found.kind or KIND) != (API_VERSION, KIND):
         raise KatibConfigError(
             f"failed to decode {CONFIG_KEY} in ConfigMap {CONFIG_MAP}: no kind {found.kind!r} is registered "
@@ -210,7 +210,7 @@ def _parse_old(data: Mapping[str, str]) -> RuntimeSection:
 
 
 def _old_entries(data: Mapping[str, str], key: str, kind: type[T]) -> list[tuple[str, T]]:
-    found = _parsed(data.get(key, ""), key) or {}
+    found = _parsed(data.get(key, ""), key)
     if not isinstance(found, Mapping):
         raise KatibConfigError(f"failed to decode {key} in ConfigMap {CONFIG_MAP}: write an object")
     return [
@@ -220,8 +220,10 @@ def _old_entries(data: Mapping[str, str], key: str, kind: type[T]) -> list[tuple
 
 
 def _parsed(text: str, key: str) -> Any:
+    """The text's value; one that says nothing is an object without fields."""
     try:
-        return parse_value(text)
+        found = parse_value(text)
+        return {} if found is None else found
     except DocumentError as error:
         raise KatibConfigError(f"failed to decode {key} in ConfigMap {CONFIG_MAP}: {error}") from error
 

@@ -227,14 +227,14 @@ def mark_running(status: SuggestionStatus, now: str) -> SuggestionStatus:
     return msgspec.structs.replace(status, conditions=running)
 
 
-def mark_ready(conditions: c.Conditions, now: str) -> c.Conditions:
-    """The conditions of one whose algorithm can be asked."""
+def mark_ready(conditions: c.Conditions, now: str, *, ready: bool = True) -> c.Conditions:
+    """The conditions of one whose algorithm can be asked, or cannot yet."""
     return c.set_condition(
         conditions,
         c.DEPLOYMENT_READY,
-        True,
-        reason="DeploymentReady",
-        message="Deployment is ready",
+        ready,
+        reason="DeploymentReady" if ready else "DeploymentNotReady",
+        message="Deployment is ready" if ready else "Deployment is not ready",
         now=now,
     )
 

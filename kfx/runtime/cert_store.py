@@ -18,6 +18,7 @@ WEBHOOK_CONFIGURATIONS = tuple(
     Resource("admissionregistration.k8s.io", "v1", kind.lower() + "s", kind, namespaced=False)
     for kind in ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
 )
+_VERBS = 'verbs: ["get", "patch"]'
 STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
 
 
@@ -91,7 +92,13 @@ class SecretStore:
             raise self._forbidden("patch" if over.resource_version else "create") from None
 
     def _forbidden(self, verb: str) -> Unwritable:
-        return Unwritable(f"grant {verb} on Secret {self._namespace}/{self._name}")
+        """With the whole rule: a Secret of another name than the role's is the usual cause."""
+        # a name cannot limit create: it is not known before the write
+        rest = 'verbs: ["create"]' if verb == "create" else f'resourceNames: ["{self._name}"], {_VERBS}'
+        return Unwritable(
+            f"the role grants no {verb} on Secret {self._namespace}/{self._name}; in namespace "
+            f'{self._namespace} grant the rule {{apiGroups: [""], resources: ["secrets"], {rest}}}'
+        )
 
 
 def pair_of(secret: Mapping[str, Any], names: Sequence[str], *, now: datetime) -> Pair:

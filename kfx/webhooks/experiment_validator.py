@@ -47,6 +47,7 @@ class ExperimentValidator:
 
     ``algorithms``, ``early_stoppings``: what this process answers itself. ``trial_resources``: kinds of jobs
     as ``Kind.version.group``; others are refused, or with ``strict_kinds`` off only warned about.
+    ``collector_image``: kfx's own.
     """
 
     path = "/validate-experiment"
@@ -61,6 +62,7 @@ class ExperimentValidator:
         early_stoppings: Collection[str] = (),
         trial_resources: Collection[str],
         strict_kinds: bool = True,
+        collector_image: str = "",
     ) -> None:
         self._client = client
         self._templates = templates
@@ -69,6 +71,7 @@ class ExperimentValidator:
         self._early_stoppings = early_stoppings
         self._trial_resources = trial_resources
         self._strict_kinds = strict_kinds
+        self._collector_image = collector_image
 
     async def handle(self, request: AdmissionRequest) -> Verdict:
         """Namespace, rules, left-over volume; a change of metadata alone always passes."""
@@ -113,6 +116,7 @@ class ExperimentValidator:
             config=config,
             trial_resources=self._trial_resources,
             strict_kinds=self._strict_kinds,
+            collector_image=self._collector_image,
             template_text=text,
             template_error=problem,
         )

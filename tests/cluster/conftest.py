@@ -10,6 +10,7 @@ from hack.cluster import lifecycle
 from hack.cluster.layout import Layout, cache_dir
 from kfx.kube.client import Client
 from kfx.kube.credentials import Credentials, load_credentials
+from tests.cluster.crds import install_crds
 from tests.cluster.fault_rig import Rig, rigged
 from tests.cluster.katib import Platform, working
 from tests.cluster.site import (
@@ -84,6 +85,14 @@ async def site(client: Client) -> AsyncIterator[Client]:
 
 
 @pytest.fixture
-async def platform(site: Client, credentials: Credentials, tmp_path: Path) -> AsyncIterator[Platform]:
-    async with working(site, credentials, tmp_path) as platform:
+async def katib(client: Client) -> Client:
+    """An API server that knows Katib's kinds, without webhooks; a module may ask for more."""
+    await install_crds(client)
+    return client
+
+
+@pytest.fixture
+async def platform(katib: Client, credentials: Credentials, tmp_path: Path) -> AsyncIterator[Platform]:
+    """The process at work there."""
+    async with working(katib, credentials, tmp_path) as platform:
         yield platform

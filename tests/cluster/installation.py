@@ -36,6 +36,12 @@ async def prepared(credentials: Credentials) -> AsyncIterator[Client]:
         await remove(client, DEPLOYMENTS, CORE, NAME)
 
 
+async def prepared_client(credentials: Credentials) -> AsyncIterator[Client]:
+    """To be made a module's fixture ``client``."""
+    async with prepared(credentials) as client:
+        yield client
+
+
 def free_ports(count: int) -> list[int]:
     probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [int(probe.getsockname()[1]) for probe in probes]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from hack.cluster import tokens
 from hack.cluster.layout import Layout
@@ -286,6 +287,7 @@ async def exists(client: Client) -> bool:
 
 
 async def test_a_renewal_refuses_nobody(client: Client) -> None:
+    """K23: old and new are trusted side by side."""
     old = new_pair(NAME, now=datetime.now(UTC) - timedelta(days=250))
     await store(client, {"ca.crt": old.bundle, "tls.crt": old.cert_pem, "tls.key": old.key_pem})
     async with serving(client, Answering(), settle_time=3.0) as port:
@@ -321,11 +323,17 @@ async def test_without_rights_on_secrets_one_replica_serves_from_memory(
     await allow_webhook_configurations_only(client)
     kubeconfig = tmp_path / "kubeconfig"
     tokens.write_token_kubeconfig(cluster, namespace="default", service_account="default", file=kubeconfig)
-    async with connected(kubeconfig) as limited, serving(limited, Answering(Denied("no"))) as port:
-        await configure(client, VALIDATING, port)
-        with pytest.raises(ApiError, match="denied the request: no"):
-            await create_once_trusted(client)
+    with capture_logs() as lines:
+        async with connected(kubeconfig) as limited, serving(limited, Answering(Denied("no"))) as port:
+            await configure(client, VALIDATING, port)
+            with pytest.raises(ApiError, match="denied the request: no"):
+                await create_once_trusted(client)
     assert not await exists(client)
+    (said,) = [line["error"] for line in lines if "kept in memory only" in line["event"]]
+    assert said == (
+        f"the role grants no get on Secret default/{SECRET}; in namespace default grant the rule "
+        f'{{apiGroups: [""], resources: ["secrets"], resourceNames: ["{SECRET}"], verbs: ["get", "patch"]}}'
+    )
 
 
 async def test_without_rights_on_webhook_configurations_it_is_not_ready_and_says_why(

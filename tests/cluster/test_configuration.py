@@ -4,8 +4,10 @@ import shutil
 import subprocess
 from base64 import b64encode
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +24,7 @@ from tests.cluster.installation import (
     bundles,
     ensure,
     free_ports,
-    prepared,
+    prepared_client,
     register_without_bundle,
     remove,
     stored,
@@ -31,20 +33,20 @@ from tests.cluster.installation import (
 )
 from tests.cluster.katib import working
 from tests.cluster.test_webhooks import HOOKS, register, sample
+from tests.serving import new_pair, write_pair
 
 pytestmark = [pytest.mark.cluster, pytest.mark.real_time, pytest.mark.timeout(900)]
 
 
-@pytest.fixture
-async def client(credentials: Credentials) -> AsyncIterator[Client]:
-    async with prepared(credentials) as client:
-        yield client
+client = pytest.fixture(prepared_client)
 
 
-async def verdict(client: Client) -> str:
-    """Of the webhooks on an Experiment that is in order: ``""``, or why it is refused."""
+async def verdict(client: Client, **spec: Any) -> str:
+    """Of the webhooks on an Experiment that is in order but for ``spec``: ``""``, or why it is refused."""
     try:
-        await client.create(Experiment.resource, sample(name="probe"), namespace="default", dry_run=True)
+        await client.create(
+            Experiment.resource, sample(name="probe", **spec), namespace="default", dry_run=True
+        )
     except ApiError as refused:
         return refused.message
     return ""
@@ -56,6 +58,17 @@ async def state(client: Client, data: dict[str, str | None]) -> None:
         await client.patch(CONFIG_MAPS, CORE, "katib-config", {"data": data})
     except NotFound:
         await ensure(client, CONFIG_MAPS, "katib-config", CORE, data=data)
+
+
+@asynccontextmanager
+async def asked(client: Client, credentials: Credentials, folder: Path, *flags: str) -> AsyncIterator[int]:
+    """The process, with its certificate in files, once the API server asks it; the webhooks' port."""
+    health, port = free_ports(2)
+    own = (f"--healthz-addr=127.0.0.1:{health}", f"--webhook-port={port}")
+    async with working(client, credentials, folder, *own, *flags):
+        await until_ready(health)
+        await register(client, port, b64encode((folder / "tls.crt").read_bytes()).decode())
+        yield port
 
 
 NEW, OLD = "katib-config.yaml", "metrics-collector-sidecar"
@@ -76,11 +89,7 @@ STATES: list[tuple[dict[str, str | None], str]] = [
 async def test_katib_config_acts_as_it_changes_in_both_of_its_forms(
     client: Client, credentials: Credentials, tmp_path: Path
 ) -> None:
-    health, port = free_ports(2)
-    flags = (f"--healthz-addr=127.0.0.1:{health}", f"--webhook-port={port}")
-    async with working(client, credentials, tmp_path, *flags):
-        await until_ready(health)
-        await register(client, port, b64encode((tmp_path / "tls.crt").read_bytes()).decode())
+    async with asked(client, credentials, tmp_path):
         assert await until_verdict(client, "") == ""
         for data, reason in STATES:
             await state(client, data)
@@ -89,13 +98,50 @@ async def test_katib_config_acts_as_it_changes_in_both_of_its_forms(
         assert await until_verdict(client, "") == ""
 
 
-async def until_verdict(client: Client, reason: str) -> str:
+async def until_verdict(client: Client, reason: str, **spec: Any) -> str:
     async def told() -> list[str]:
-        found = await verdict(client)
+        found = await verdict(client, **spec)
         return [found] if (reason in found if reason else not found) else []
 
     (found,) = await until(told)
     return str(found)
+
+
+STOPPING = """
+runtime:
+  metricsCollectors: [{kind: StdOut, image: theirs}]
+  suggestions: [{algorithmName: random, image: theirs}]
+  earlyStoppings: [%s]
+"""
+MEDIAN = "{algorithmName: medianstop, image: theirs}"
+BLANK = "required value for image configuration of algorithm name: medianstop"
+RULES = [
+    # entries, the rule that is asked for, why it is refused with --suggestions=embedded and =image
+    ("", "medianstop", "this kfx answers: none; else drop", "failed to find early stopping config for algor"),
+    (MEDIAN, "medianstop", "", ""),
+    (MEDIAN, "best", "by ConfigMap katib-config: medianstop", "early stopping config for algorithm: best in"),
+    ("{algorithmName: medianstop, image: ' '}", "medianstop", BLANK, BLANK),
+    (MEDIAN, "medianstop", "", ""),
+]
+
+
+@pytest.mark.parametrize("place", ["embedded", "image"])
+async def test_a_rule_for_early_stopping_is_judged_by_what_katib_config_names(
+    client: Client, credentials: Credentials, tmp_path: Path, place: str
+) -> None:
+    await state(client, {NEW: STOPPING % ""})
+    async with asked(client, credentials, tmp_path, f"--suggestions={place}"):
+        for entries, rule, embedded, image in RULES:
+            await state(client, {NEW: STOPPING % entries})
+            reason = embedded if place == "embedded" else image
+            found = await until_verdict(client, reason, earlyStopping={"algorithmName": rule})
+            assert ("spec.earlyStopping.algorithmName: Invalid value" in found) == bool(reason)
+        collector = {"collector": {"kind": "TensorFlowEvent"}}
+        found = await verdict(
+            client, earlyStopping={"algorithmName": "medianstop"}, metricsCollectorSpec=collector
+        )
+        assert "spec.earlyStopping: Forbidden" in found
+    await client.delete(CONFIG_MAPS, CORE, "katib-config")
 
 
 async def test_an_enabled_generator_issues_for_its_service_and_mends_a_wiped_bundle_in_10_s(
@@ -121,6 +167,31 @@ async def test_an_enabled_generator_issues_for_its_service_and_mends_a_wiped_bun
         assert b"" in await bundles(client)
         await until(lambda: all_are(client, content["ca.crt"]), seconds=10)
     await remove(client, SECRETS, CORE, "hooks-cert")
+
+
+async def test_files_that_change_are_what_the_api_server_sees_within_10_s_and_without_a_restart(
+    client: Client, credentials: Credentials, tmp_path: Path
+) -> None:
+    async with asked(client, credentials, tmp_path) as port:
+        fresh = new_pair()
+        write_pair(tmp_path, fresh)
+        await until(lambda: answers(port, fresh), seconds=10)
+        # the old one is trusted no longer, so that only the new one can make a call succeed
+        await trust(client, fresh.authorities[0])
+        assert await until_verdict(client, "") == ""
+        assert await all_are(client, fresh.authorities[0]), "files are somebody else's, and so is the bundle"
+
+
+async def answers(port: int, pair: Pair) -> bool:
+    return await dial(("127.0.0.1", port), verifier_of(pair)) is None
+
+
+async def trust(client: Client, bundle: bytes) -> None:
+    for resource in HOOKS.values():
+        document = await client.get_document(resource, "", "katib.kubeflow.org")
+        for hook in document["webhooks"]:
+            hook["clientConfig"]["caBundle"] = b64encode(bundle).decode()
+        await client.patch(resource, "", "katib.kubeflow.org", {"webhooks": document["webhooks"]})
 
 
 OPENSSL = """

@@ -4,7 +4,6 @@ Webhooks are not registered here: experiments are complete as they are submitted
 """
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -24,24 +23,10 @@ from kfx.kube.client import Client
 from kfx.kube.credentials import Credentials
 from kfx.runtime.events import EVENTS
 from kfx.runtime.spans import Spans
-from tests.cluster.crds import install_crds
 from tests.cluster.katib import NAMESPACE, Platform, condition, manifest, words, working
 from tests.katib_objects import FAILURE, JOBS, SUCCESS
 
 pytestmark = [pytest.mark.cluster, pytest.mark.real_time, pytest.mark.timeout(900)]
-
-
-@pytest.fixture
-async def client(credentials: Credentials) -> AsyncIterator[Client]:
-    async with Client.connect(credentials, user_agent="test") as client:
-        await install_crds(client)
-        yield client
-
-
-@pytest.fixture
-async def platform(client: Client, credentials: Credentials, tmp_path: Path) -> AsyncIterator[Platform]:
-    async with working(client, credentials, tmp_path) as platform:
-        yield platform
 
 
 async def test_an_experiment_runs_to_its_end_and_then_rests(platform: Platform) -> None:
@@ -73,17 +58,17 @@ class Crash(Exception):
 
 
 async def test_P2_a_process_that_crashes_again_and_again_makes_nothing_twice(
-    client: Client, credentials: Credentials, tmp_path: Path
+    katib: Client, credentials: Credentials, tmp_path: Path
 ) -> None:
-    await client.create(Experiment.resource, manifest("crashing", most=2), namespace=NAMESPACE)
+    await katib.create(Experiment.resource, manifest("crashing", most=2), namespace=NAMESPACE)
     for number in range(20):
         try:
-            async with working(client, credentials, tmp_path):
+            async with working(katib, credentials, tmp_path):
                 await asyncio.sleep(0.015 * number)
                 raise Crash
         except* Crash:
             pass
-    async with working(client, credentials, tmp_path) as platform:
+    async with working(katib, credentials, tmp_path) as platform:
         names = await platform.running_trials("crashing", 2)
         jobs = [job["metadata"]["name"] for job in await platform.items(JOBS)]
         for name in names:
@@ -207,12 +192,12 @@ async def test_a_deleted_trial_takes_its_metrics_along_and_comes_back(platform: 
 
 
 async def test_another_process_finishes_what_a_stopped_one_began(
-    client: Client, credentials: Credentials, tmp_path: Path
+    katib: Client, credentials: Credentials, tmp_path: Path
 ) -> None:
-    async with working(client, credentials, tmp_path) as first:
-        await client.create(Experiment.resource, manifest("moved", most=2), namespace=NAMESPACE)
+    async with working(katib, credentials, tmp_path) as first:
+        await katib.create(Experiment.resource, manifest("moved", most=2), namespace=NAMESPACE)
         names = await first.running_trials("moved", 2)
-    async with working(client, credentials, tmp_path) as second:
+    async with working(katib, credentials, tmp_path) as second:
         for name in names:
             await second.finish(name, value="0.5")
         found = await second.ended(Experiment, "moved")
@@ -223,13 +208,13 @@ async def test_another_process_finishes_what_a_stopped_one_began(
 
 
 async def test_each_request_of_a_reconcile_is_a_span_below_it(
-    client: Client, credentials: Credentials, tmp_path: Path
+    katib: Client, credentials: Credentials, tmp_path: Path
 ) -> None:
     memory = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(memory))
     spans = Spans(provider.get_tracer("test"))
-    async with working(client, credentials, tmp_path, spans=spans) as platform:
+    async with working(katib, credentials, tmp_path, spans=spans) as platform:
         await platform.client.create(Experiment.resource, manifest("traced"), namespace=NAMESPACE)
         trials = await platform.running_trials("traced", 2)
     found = memory.get_finished_spans()

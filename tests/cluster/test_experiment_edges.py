@@ -5,8 +5,6 @@ As in test_experiment.py the test plays the kubelet and the metrics collector, a
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,32 +15,16 @@ from kfx.apis.suggestion import Suggestion, SuggestionStatus, TrialAssignment
 from kfx.apis.trial import Trial
 from kfx.controllers.templates import CONFIG_MAPS
 from kfx.katib.compose import VOLUME_CLAIMS
-from kfx.kube.client import Client
-from kfx.kube.credentials import Credentials
 from kfx.kube.errors import Conflict, NotFound
 from kfx.kube.resource import Resource
 from kfx.runtime.events import EVENTS
 from kfx.runtime.status_patch import APPENDED_FROM, status_patch
-from tests.cluster.crds import install_crds
-from tests.cluster.katib import NAMESPACE, Platform, condition, manifest, words, working
+from tests.cluster.katib import NAMESPACE, Platform, condition, manifest, words
 from tests.katib_objects import JOBS
 
 pytestmark = [pytest.mark.cluster, pytest.mark.real_time, pytest.mark.timeout(900)]
 
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
-
-
-@pytest.fixture
-async def client(credentials: Credentials) -> AsyncIterator[Client]:
-    async with Client.connect(credentials, user_agent="test") as client:
-        await install_crds(client)
-        yield client
-
-
-@pytest.fixture
-async def platform(client: Client, credentials: Credentials, tmp_path: Path) -> AsyncIterator[Platform]:
-    async with working(client, credentials, tmp_path) as platform:
-        yield platform
 
 
 async def create(platform: Platform, name: str, **spec: Any) -> dict[str, Any]:

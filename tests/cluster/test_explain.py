@@ -47,6 +47,13 @@ from tests.serving import new_pair
 
 pytestmark = [pytest.mark.cluster, pytest.mark.real_time, pytest.mark.timeout(900)]
 
+
+@pytest.fixture
+def katib(site: Client) -> Client:
+    """With webhooks and a leader."""
+    return site
+
+
 QUOTAS = Resource("", "v1", "resourcequotas", "ResourceQuota")
 SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
 ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role")

@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,7 @@ from tests.cluster.installation import (
     bundles,
     ensure,
     free_ports,
-    prepared,
+    prepared_client,
     readiness,
     register_without_bundle,
     remove,
@@ -48,10 +47,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.real_time, pytest.mark.timeout(90
 KATIB = "example.org/katib-controller:v0.19.0"
 
 
-@pytest.fixture
-async def client(credentials: Credentials) -> AsyncIterator[Client]:
-    async with prepared(credentials) as client:
-        yield client
+client = pytest.fixture(prepared_client)
 
 
 async def install_katib(client: Client) -> str:

@@ -102,7 +102,8 @@ async def test_an_experiment_runs_to_its_end_and_webhooks_answer(
             good, bad = await platform.running_trials("narrow", 2)
             made = await train(platform, good)
             assert made["metadata"]["labels"]["katib.kubeflow.org/trial"] == good
-            assert len(made["spec"]["containers"]) == 2
+            collectors = [each["name"] for each in made["spec"]["initContainers"]]
+            assert collectors == ["metrics-logger-and-collector"]
             await platform.finish(good, value="0.1")
             await platform.finish(bad, kind="Failed")
             found = await platform.ended(Experiment, "narrow")
@@ -150,7 +151,10 @@ async def test_without_the_secret_the_certificate_is_served_from_memory_and_that
             await until_ready(health)
             assert all(await bundles(client))
     (said,) = told(lines, "the certificate is kept in memory only: run one replica")
-    assert said["error"] == "grant create on Secret kubeflow/katib-webhook-cert"
+    assert said["error"] == (
+        "the role grants no create on Secret kubeflow/katib-webhook-cert; in namespace kubeflow grant the "
+        'rule {apiGroups: [""], resources: ["secrets"], verbs: ["create"]}'
+    )
 
 
 async def test_election_without_the_right_to_leases_names_it_and_leads_nobody(

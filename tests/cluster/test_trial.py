@@ -16,7 +16,6 @@ from kfx.kube.credentials import Credentials
 from kfx.kube.errors import NotFound
 from kfx.kube.resource import Resource
 from kfx.runtime.events import EVENTS
-from tests.cluster.crds import install_crds
 from tests.cluster.job_kinds import ALL, RUN, JobKind, install, operating, remove
 from tests.cluster.katib import NAMESPACE, Platform, condition, words, working
 from tests.katib_objects import FAILURE, JOBS, SUCCESS
@@ -31,15 +30,8 @@ KINDS = [f"--trial-resources={kind.flag}" for kind in ALL]
 
 
 @pytest.fixture
-async def client(credentials: Credentials) -> AsyncIterator[Client]:
-    async with Client.connect(credentials, user_agent="test") as client:
-        await install_crds(client)
-        yield client
-
-
-@pytest.fixture
-async def platform(client: Client, credentials: Credentials, tmp_path: Path) -> AsyncIterator[Platform]:
-    async with working(client, credentials, tmp_path, *KINDS) as platform:
+async def platform(katib: Client, credentials: Credentials, tmp_path: Path) -> AsyncIterator[Platform]:
+    async with working(katib, credentials, tmp_path, *KINDS) as platform:
         yield platform
 
 
@@ -91,22 +83,22 @@ async def is_gone(platform: Platform, kind: Any, name: str) -> bool:
 
 
 async def test_kinds_come_and_go_while_the_process_runs(
-    client: Client, credentials: Credentials, tmp_path: Path
+    katib: Client, credentials: Credentials, tmp_path: Path
 ) -> None:
     """12.3-1, D19, O1, O2: CRDs that are missing at the start are no error, and are found later."""
     names = {kind: kind.resource.kind.lower() for kind in ALL}
-    await install(client, RUN)
-    async with working(client, credentials, tmp_path, *KINDS) as platform:
+    await install(katib, RUN)
+    async with working(katib, credentials, tmp_path, *KINDS) as platform:
         await create(platform, RUN.trial("run"))
         await until_word(platform, "run", "Running")
-        await remove(client, RUN)
+        await remove(katib, RUN)
         assert (await until_says(platform, "run", "KindNotServed", 60)).startswith("Trial is running. ")
         for kind in names.keys() - {RUN}:
             await create(platform, kind.trial(names[kind]))
         for kind, name in names.items():
             assert f"install the CRD {kind.resource}" in await until_says(platform, name, "KindNotServed")
-        await install(client, *ALL)
-        async with operating(client, platform.store, *ALL):
+        await install(katib, *ALL)
+        async with operating(katib, platform.store, *ALL):
             for kind, name in names.items():
                 found = await until_word(platform, name, "Succeeded", 120)
                 assert words(found) == ["Created", "-Running", "Succeeded"]
@@ -114,7 +106,7 @@ async def test_kinds_come_and_go_while_the_process_runs(
                 plain = [c["message"] for c in found["status"]["conditions"][:2]]
                 assert plain == ["Trial is created", "Trial is running"]
                 await platform.until(lambda k=kind, n=name: is_gone(platform, k.resource, n))
-    await remove(client, *ALL)
+    await remove(katib, *ALL)
 
 
 async def test_a_trial_that_is_gone_takes_no_status_and_is_no_error(platform: Platform) -> None:

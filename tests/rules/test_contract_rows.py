@@ -1,4 +1,4 @@
-"""Every row of the contract about Experiments at admission, and Suggestions, has a test that names it.
+"""Every row of the contract about admission, and about Suggestions, has a test that names it.
 
 A test names rows at the start of its docstring ("V12, K3: why."), a case of a golden file at the start of its
 ``id``, and the row of a known defect in ``row``.
@@ -35,16 +35,22 @@ ROWS: dict[str, list[str]] = {
         *_numbered("8.5.", 13),
         "8.6",
     ],
+    "Katib's tests of pods and configuration": [
+        *_numbered("8.7.", 4),
+        *_numbered("8.8.", 9),
+        "8.9",
+        "8.10",
+        "8.11",
+    ],
     "golden outputs": [row for row in _numbered("G", 58) if row != "G45"],  # that is the conversion of jobs
+    "pods": _numbered("P", 22),
     "updates": _numbered("U", 13),
-    "known defects": [f"K{n}" for n in (1, 2, 3, 11, 12, 14, 15, 16, 17, 18, 22, 24, 26, 27)],
+    "known defects": _numbered("K", 29),
     "the suggestion controller": _numbered("12.5.", 9),
     "the suggestion client": _numbered("12.6.", 12),
     "the composer": _numbered("12.7.", 12),
     "checklist": ["10.1.4", "10.1.6", "10.1.9"],
 }
-MENDED = [f"K{n}" for n in (1, 2, 3, 11, 12, 14, 15, 16, 17, 18, 22, 24, 27)]
-KEPT = ["K13", "K25", "K26"]
 CASES = {"12.1": 9, "12.2": 16, "12.3": 8, "12.4": 4, "12.5": 9, "12.8": 8}
 """Tables of the contract about the controllers, and their rows. Those of 12.9 have ids W1.4 and W8.10."""
 DEFECTS = [f"D{n}" for n in range(1, 31) if n not in {22, 23}]  # early stopping's, the collector's
@@ -106,8 +112,8 @@ def test_every_defect_of_katibs_controllers_is_decided() -> None:
 
 def test_every_defect_that_is_mended_or_kept_is_told_to_the_users() -> None:
     lines = (ROOT / "docs" / "differences.md").read_text(encoding="utf-8").splitlines()
-    told = {cell.strip() for line in lines if line.startswith("| ") for cell in line.split("|")[1].split(",")}
-    assert [row for row in (*MENDED, *KEPT) if row not in told] == []
+    told = {row for line in lines if line.startswith("| ") for row in re.findall(r"\bK\d+\b", line)}
+    assert [row for row in ROWS["known defects"] if row not in told] == []
 
 
 def test_rows_are_found_at_the_start_only() -> None:

@@ -116,6 +116,7 @@ def test_webhooks_carry_katibs_names_paths_and_rules() -> None:
 
 
 def test_no_pod_of_the_platform_waits_for_the_pod_webhook() -> None:
+    """K4: by labels of the pod, whoever makes it."""
     _, mutating = documents("webhook/manifests.yaml")
     absent = {e["key"] for e in mutating["webhooks"][1]["objectSelector"]["matchExpressions"]}
     assert absent == {"katib.kubeflow.org/component", "katib.kubeflow.org/deployment"}

@@ -50,7 +50,10 @@ def test_a_wrong_command_line_is_status_2(
     words: list[str], reason: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["cert-generator", *words]) == 2
-    assert capsys.readouterr().err.startswith(reason)
+    shown = capsys.readouterr().err
+    assert shown.startswith(reason)
+    assert "kfx cert-generator" in shown
+    assert ("--serviceName name" in shown) == ("not defined" in reason), "all flags only to who seeks one"
 
 
 def test_a_missing_kubeconfig_is_status_1_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,16 +21,9 @@ from kfx.config import Config
 from kfx.kube.credentials import CredentialsError, load_credentials
 from kfx.runtime.address import Address, AddressInUse
 from kfx.runtime.leader import LeadershipLost
+from tests.nowhere import KUBECONFIG
 from tests.playback import answer, playing
 from tests.serving import new_pair, write_pair
-
-KUBECONFIG = """
-apiVersion: v1
-kind: Config
-clusters: [{name: c, cluster: {server: "http://127.0.0.1:1"}}]
-contexts: [{name: c, context: {cluster: c}}]
-current-context: c
-"""
 
 
 @pytest.fixture
@@ -66,7 +59,9 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_help_is_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["-h"]) == 0
-    assert capsys.readouterr().out.startswith("Usage: kfx [flags]")
+    shown = capsys.readouterr().out
+    assert shown.startswith("Usage: kfx [flags]")
+    assert [line for line in shown.splitlines() if len(line) > 80] == []
 
 
 @pytest.mark.parametrize(

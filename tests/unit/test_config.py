@@ -1,8 +1,12 @@
 """One frozen Config: explicit flag, then KFX_FLAGS, then the file, then the default."""
 
+import json
+import shlex
+
 import pytest
 
-from kfx.config import TRIAL_RESOURCES, load_config, parse_loopback_address
+from kfx.config import FLAGS, TRIAL_RESOURCES, load_config, parse_loopback_address
+from kfx.config_file import CONTROLLER_KEYS
 from kfx.flags import FlagError
 
 
@@ -149,14 +153,61 @@ def test_a_core_namespace_that_cannot_exist_is_refused(name):
         load_config([], {"KATIB_CORE_NAMESPACE": name})
 
 
+MALFORMED = {
+    "address": ["", "80", ":", ":0", ":65536", ":http", "a b:80", "http://a:80", "::1:80"],
+    "bool": ["", "yes", "2", "truE"],
+    "port": ["", "0", "-1", "65536", "80.0", "http", "٨٠"],
+    "name": ["", "A", "a_b", ".a", "a" * 254],
+    "duration": ["", "5", "-1s", "1d", "3000000h"],
+    "Kind.version.group": ["", "Job", "Job.v1", "job.v1.batch", "..", "Job.v1.batch,TFJob.v1.kubeflow.org"],
+    "place": ["", "Embedded", "elsewhere"],
+    "form": ["", "new", "Auto"],
+    "level": ["", "INFO", "trace"],
+    "format": ["", "yaml"],
+    "host:port": ["", "http://r.local", "r.local:port", "r.local:0", "r.local:70000", "r.local/team"],
+    "image": ["", " ", "an image", "--log-level=debug"],
+    "URL": ["", "collector:4318", "http://", "ftp://c", "http://c:0", "http://c:port", "http://[::1"],
+}
+FREE = {"experiment-suggestion-name", "kubeconfig", "metrics-cert-dir", "katib-config"}
+"""Flags that take any text: a name that is warned about, and files that are judged where they are read."""
+NEEDED = {"sqlite-path": ["", " "], "cert-dir": ["", " "]}
+
+
 @pytest.mark.parametrize(
-    "flag",
-    ["--sqlite-path=", "--cert-dir= ", "--collector-image=", "--leader-election-id=", "--trial-resources="],
+    ("name", "value"),
+    [
+        (flag.name, value)
+        for flag in FLAGS
+        if flag.name not in FREE
+        for value in NEEDED.get(flag.name) or MALFORMED[flag.type]
+    ],
 )
-def test_a_flag_that_needs_a_value_is_refused_without_one(flag):
-    name, _, value = flag.partition("=")
-    with pytest.raises(FlagError, match=f'^invalid value "{value}" for flag {name}: expected '):
-        load_config([flag], {})
+def test_a_malformed_value_is_refused_by_every_flag_on_the_line_and_in_the_variable(name, value):
+    start = f'invalid value "{value}" for flag --{name}: '
+    for argv, env in (([f"--{name}={value}"], {}), ([], {"KFX_FLAGS": shlex.quote(f"--{name}={value}")})):
+        with pytest.raises(FlagError) as caught:
+            load_config(argv, env)
+        assert str(caught.value).startswith(start)
+        assert str(caught.value).removeprefix(start)
+
+
+@pytest.mark.parametrize(("key", "name"), CONTROLLER_KEYS.items())
+def test_a_malformed_value_is_refused_by_every_key_of_the_file(key, name, katib_config):
+    (flag,) = [each for each in FLAGS if each.name == name]
+    value = [7] if flag.repeated else {"wrong": "type"}
+    path = katib_config(json.dumps({"init": {"controller": {key: value}}}))
+    with pytest.raises(FlagError) as caught:
+        load_config([f"--katib-config={path}"], {})
+    start = f'invalid value "{path}" for flag --katib-config: init.controller.{key} is '
+    assert str(caught.value).startswith(start)
+
+
+@pytest.mark.parametrize("port", ["tcp://10.0.0.1:6789", "70000", "api"])
+def test_a_port_of_the_database_manager_that_is_none_is_refused_by_its_variable(port):
+    with pytest.raises(
+        FlagError, match=f'^invalid value "{port}" for variable {IP[:-2]}PORT: expected a port'
+    ):
+        load_config([], {f"{IP[:-2]}PORT": port})
 
 
 def test_of_one_flag_given_twice_the_last_counts_and_lists_grow():

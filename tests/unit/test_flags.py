@@ -45,7 +45,11 @@ def test_flags_are_read_as_go_reads_them(argv, given):
         (["---addr"], "bad flag syntax: ---addr"),
         (["-=1"], "bad flag syntax: -=1"),
         (["stray"], "unexpected argument 'stray': kfx takes flags only"),
-        (["--on", "false"], "unexpected argument 'false': kfx takes flags only"),
+        (
+            ["--on", "false"],
+            "unexpected argument 'false': write --on=false, a switch takes its value after =",
+        ),
+        (["--on", "stray"], "unexpected argument 'stray': kfx takes flags only"),
         (["--", "stray"], "unexpected argument 'stray': kfx takes flags only"),
         (["--on=maybe"], 'invalid value "maybe" for flag --on: expected true or false'),
         (["--addr=80"], 'invalid value "80" for flag --addr: expected host:port, :port, or "0" for off'),
@@ -59,6 +63,16 @@ def test_flags_are_read_as_go_reads_them(argv, given):
             'invalid value ":80" for flag --inside: expected a loopback address such as 127.0.0.1:6060 '
             'or [::1]:6060, or "0" for off',
         ),
+        (
+            ["--addr=a b:80"],
+            'invalid value "a b:80" for flag --addr: expected a host without blanks before the port',
+        ),
+        (
+            ["--addr=a/b:80"],
+            'invalid value "a/b:80" for flag --addr: expected a host without blanks before the port',
+        ),
+        (["--port=a\nb"], 'invalid value "a\\nb" for flag --port: expected a port from 1 to 65535'),
+        (['--port=a"b'], 'invalid value "a\\"b" for flag --port: expected a port from 1 to 65535'),
         (["--port=70000"], 'invalid value "70000" for flag --port: expected a port from 1 to 65535'),
         (["--port=-1"], 'invalid value "-1" for flag --port: expected a port from 1 to 65535'),
         (["--port="], 'invalid value "" for flag --port: expected a port from 1 to 65535'),
@@ -99,6 +113,12 @@ def test_what_go_would_not_take_for_a_duration_is_refused(text):
         parse_duration(text)
 
 
+def test_a_duration_that_go_cannot_hold_is_refused() -> None:
+    assert parse_duration("2562047h") == 2562047 * 3600
+    with pytest.raises(ValueError, match=r"^expected at most 2562047h"):
+        parse_duration("2562048h")
+
+
 def test_usage_names_every_flag_with_its_default():
     text = flags.usage("prog", FLAGS, commands={"sub": "does things"})
     assert "prog sub" in text
@@ -109,11 +129,18 @@ def test_usage_names_every_flag_with_its_default():
 
 
 def test_usage_fits_a_terminal_and_keeps_a_default_together() -> None:
-    long = Flag("long", "text", "a-word", "word " * 16 + "end", str)
+    long = Flag("long", "text", "a-word", "word " * 13 + "end", str)
     assert flags.usage("prog", (long,)).splitlines()[-2:] == [
-        "        " + "word " * 16 + "end",
+        "        " + "word " * 13 + "end",
         "        (default a-word)",
     ]
+
+
+def test_usage_shows_a_long_list_within_a_terminals_width() -> None:
+    kinds = tuple(f"Kind{number}.v1.example.org" for number in range(6))
+    shown = flags.usage("prog", (Flag("kind", "text", kinds, "kinds", str, repeated=True),))
+    assert max(map(len, shown.splitlines())) <= 80
+    assert all(kind in shown for kind in kinds)
 
 
 def test_a_duration_of_any_length_is_judged_at_once() -> None:

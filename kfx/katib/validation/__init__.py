@@ -52,7 +52,7 @@ def validate_experiment(new: Experiment, old: Experiment | None, context: Valida
     errors += check_space(spec)
     check_parameters(spec, findings)
     check_collector(spec.metrics_collector_spec, context, findings)
-    check_early_stopping_suits(spec, findings)
+    check_early_stopping_suits(spec, context, findings)
     return findings
 
 

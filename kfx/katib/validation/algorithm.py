@@ -61,7 +61,7 @@ def check_resume_policy(spec: ExperimentSpec) -> Iterator[FieldError]:
         yield invalid("spec.resumePolicy", spec.resume_policy, detail)
 
 
-def check_early_stopping_suits(spec: ExperimentSpec, findings: Findings) -> None:
+def check_early_stopping_suits(spec: ExperimentSpec, context: ValidationContext, findings: Findings) -> None:
     """Early stopping needs a collector that watches the metrics while they come."""
     collectors = spec.metrics_collector_spec
     kind = collectors.collector.kind if collectors and collectors.collector else ""
@@ -74,6 +74,18 @@ def check_early_stopping_suits(spec: ExperimentSpec, findings: Findings) -> None
         findings.warn(
             f"spec.earlyStopping has no effect with metrics collector kind {kind}; use StdOut or File"
         )
+    elif image := _own_image(kind or "StdOut", context):
+        findings.warn(
+            "spec.earlyStopping: pods of trials that get stop rules will be refused, as image "
+            f"{image}, kfx's own collector, knows none; name Katib's image for {kind or 'StdOut'} in "
+            f"ConfigMap {CONFIG_MAP}"
+        )
+
+
+def _own_image(kind: str, context: ValidationContext) -> str:
+    """Of the collector of that kind, if it is kfx's own."""
+    entry = None if isinstance(context.config, str) else context.config.metrics_collectors.get(kind)
+    return entry.image if entry is not None and context.is_own(entry) else ""
 
 
 def _problem(look_up: Callable[[str], object], name: str) -> str:

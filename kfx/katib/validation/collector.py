@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import re2
 
 from kfx.apis.common import FileSystemPath, HTTPGetAction, MetricsCollectorSpec, SourceSpec
-from kfx.katib.katib_config import KatibConfigError
+from kfx.katib.katib_config import BUILT_IN_COLLECTORS, CONFIG_MAP, KatibConfigError
 from kfx.katib.validation.context import Findings, ValidationContext
 from kfx.katib.validation.field_error import FieldError, invalid, required
 
@@ -39,7 +39,7 @@ def check_collector(
 
 
 def _check_configured(kind: str, context: ValidationContext) -> Iterator[FieldError]:
-    """V45: the kinds that need an image."""
+    """V45: the kinds that need an image, and one whose program can do it."""
     if kind not in _FROM_CONFIG:
         return
     path = f"{_PATH}.collector.kind"
@@ -47,9 +47,16 @@ def _check_configured(kind: str, context: ValidationContext) -> Iterator[FieldEr
         yield invalid(path, kind, context.config)
         return
     try:
-        context.config.metrics_collector(kind)
+        entry = context.config.metrics_collector(kind)
     except KatibConfigError as error:
         yield invalid(path, kind, str(error))
+        return
+    if kind not in BUILT_IN_COLLECTORS and context.is_own(entry):
+        detail = (
+            f"image {entry.image}, kfx's own collector, reads {' and '.join(BUILT_IN_COLLECTORS)} only; name "
+            f"Katib's image for {kind} in ConfigMap {CONFIG_MAP}"
+        )
+        yield invalid(path, kind, detail)
 
 
 def _check_source(kind: str, source: SourceSpec, spec: MetricsCollectorSpec) -> Iterator[FieldError]:

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from kfx.apis.katib_config import MetricsCollectorEntry
 from kfx.katib.katib_config import RuntimeConfig
 from kfx.katib.validation.field_error import MAX_ERRORS, FieldError
 
@@ -16,9 +17,10 @@ class ValidationContext:
 
     ``algorithms``, ``early_stoppings``: names this process answers itself; without any algorithm,
     katib-config answers for all. ``config``: katib-config with the built-in collectors, or the text of the
-    error that reading it gave. ``trial_resources``: kinds of jobs as
-    ``Kind.version.group``. ``strict_kinds``: refuse other kinds (else warn). ``template_text``: the text of
-    the ConfigMap that the template names, or ``template_error`` why there is none.
+    error that reading it gave. ``trial_resources``: kinds of jobs as ``Kind.version.group``.
+    ``strict_kinds``: refuse other kinds (else warn). ``collector_image``: kfx's own, whose abilities are
+    known. ``template_text``: the text of the ConfigMap that the template names, or ``template_error`` why
+    there is none.
     """
 
     algorithms: Collection[str]
@@ -26,8 +28,13 @@ class ValidationContext:
     config: RuntimeConfig | str
     trial_resources: Collection[str]
     strict_kinds: bool = True
+    collector_image: str = ""
     template_text: str | None = None
     template_error: str = ""
+
+    def is_own(self, entry: MetricsCollectorEntry) -> bool:
+        """Whether the collector is kfx's."""
+        return bool(self.collector_image) and entry.image == self.collector_image
 
 
 @dataclass(slots=True)

@@ -66,7 +66,7 @@ def _check_kind(api_version: str, kind: str, context: ValidationContext, finding
 
 
 def _check_container(document: Mapping[str, Any], experiment: Experiment, findings: Findings) -> None:
-    """What the pod webhook will refuse later: no such container, or one whose command it cannot wrap."""
+    """What the pod webhook will refuse later, or cannot do by itself: to know the command it wraps (K10)."""
     template, collectors = experiment.spec.trial_template, experiment.spec.metrics_collector_spec
     name = template.primary_container_name if template else ""
     lists = list(_container_lists(document, 0))
@@ -79,8 +79,8 @@ def _check_container(document: Mapping[str, Any], experiment: Experiment, findin
     kind = collectors.collector.kind if collectors and collectors.collector else "StdOut"
     if kind in _WRAPPED and any(not item.get("command") for item in found):
         findings.warn(
-            f"{path}: container {name!r} has no command, which metrics collector kind {kind} needs; "
-            "set command, or its pods will be refused"
+            f"{path}: container {name!r} has no command: what its image runs is read from the registry as "
+            "each pod is made, which is refused where that fails; set command to be sure"
         )
 
 

@@ -8,14 +8,7 @@ from pathlib import Path
 import pytest
 
 from kfx.cli import main
-
-KUBECONFIG = """
-apiVersion: v1
-kind: Config
-clusters: [{name: c, cluster: {server: "http://127.0.0.1:1"}}]
-contexts: [{name: c, context: {cluster: c}}]
-current-context: c
-"""
+from tests.nowhere import KUBECONFIG
 
 
 @pytest.fixture

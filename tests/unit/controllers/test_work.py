@@ -1,6 +1,5 @@
 """A look at an Experiment or a Suggestion takes the same steps, however many trials there are."""
 
-import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -15,6 +14,7 @@ from kfx.controllers.templates import TemplateReader
 from kfx.runtime.event import Event
 from kfx.runtime.reconcile import Request
 from tests.katib_objects import NOW, experiment, suggestion, trial
+from tests.steps import counted
 from tests.unit.controllers.parts import Live, Plans, images_of, store_of, tallies_of
 
 KEY = Request("ns", "e")
@@ -66,21 +66,11 @@ class Bench:
 
 
 async def steps(bench: Bench, work: Callable[[], Awaitable[None]]) -> int:
-    """Calls of Python functions, which is what time goes into; comparing equal names takes almost none."""
+    """Comparing equal names, which is not counted, takes almost no time."""
     await bench.settle()
-    count = 0
-
-    def step(frame: Any, event: str, arg: Any) -> None:
-        nonlocal count
-        count += event == "call"
-
-    before = sys.getprofile()
-    sys.setprofile(step)
-    try:
+    with counted() as found:
         await work()
-    finally:
-        sys.setprofile(before)
-    return count
+    return found.count
 
 
 @pytest.mark.parametrize("work", [Bench.rest, Bench.one_ends, Bench.look_at_suggestion])

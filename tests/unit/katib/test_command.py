@@ -78,6 +78,7 @@ class Run:
 def test_all_output_goes_to_the_file_and_the_end_is_marked(
     command: list[str], args: list[str], output: str, tmp_path: Path
 ) -> None:
+    """K9: and nowhere else."""
     run = Run(command, args, tmp_path)
     assert (run.process.returncode, run.process.stderr) == (0, "")
     assert (run.output, run.markers) == (output, ["completed"])

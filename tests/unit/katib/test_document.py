@@ -45,10 +45,37 @@ def test_an_empty_text_is_nothing() -> None:
     assert parse_value("") is None
 
 
+LAUGHS = "a0: &a0 [1, 2]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 8)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("a: &x [1]\nb: *x", {"a": [1], "b": [1]}),
+        ("a: &x 1\nb: [*x, *x]", {"a": 1, "b": [1, 1]}),
+        ("a: &x {p: 1, q: 2}\nb: {<<: *x, q: 3}", {"a": {"p": 1, "q": 2}, "b": {"p": 1, "q": 3}}),
+    ],
+)
+def test_an_alias_stands_for_what_it_names(text: str, value: object) -> None:
+    assert parse_value(text) == value
+
+
+def test_what_aliases_would_grow_to_is_counted() -> None:
+    many = "a: &x [" + "1," * 199 + "]\n"
+    assert len(parse_value(many + "".join(f"b{n}: *x\n" for n in range(17)))) == 18
+    with pytest.raises(DocumentError, match="4000 values of YAML"):
+        parse_value(many + "".join(f"b{n}: *x\n" for n in range(20)))
+
+
 @pytest.mark.parametrize(
     ("text", "part"),
     [
-        ("a: &x [1]\nb: *x", "aliases"),
+        ("a: &x [*x]", "stands inside what it names"),
+        (LAUGHS, "4000 values of YAML"),
+        ("a: &x " + "[" * 60 + "]" * 60 + "\nb: " + "[" * 60 + "*x" + "]" * 60, "100 levels"),
+        ("a: *x", "undefined alias"),
         ("[" * 101, "100 levels"),
         ("a: " + "x" * (1024 * 1024), "longer than"),
         ("[" + "1," * 4_001 + "]", "4000 values of YAML"),

@@ -207,6 +207,7 @@ def test_a_primary_pod_has_all_the_labels(
 def test_kfxs_own_collector_runs_as_the_training_does(
     pod: dict[str, Any], container: dict[str, Any], expected_part: dict[str, Any]
 ) -> None:
+    """K20: as the primary container, in a restricted context."""
     case = {
         "config": "{runtime: {metricsCollectors: [{kind: StdOut, image: 'kfx:1'}]}}",
         "pod": {"/spec/securityContext": pod, "/spec/containers/0/securityContext": container},

@@ -78,6 +78,8 @@ def test_an_empty_text_names_nothing(text: str) -> None:
         ("{apiVersion: v1, kind: Pod}", "no kind 'Pod' is registered for version 'v1'"),
         ("runtime: {suggestions: foo}", r"Expected `array`, got `str` - at `\$.runtime.suggestions`"),
         ("- a", "Expected `object`, got `array`"),
+        ("[]", "Expected `object`, got `array`"),
+        ("''", "Expected `object`, got `str`"),
         ("a: b: c", "mapping values are not allowed"),
         ("runtime: {metricsCollectors: foo}", r"Expected `array`, got `str` - at `\$.runtime.metricsColl"),
         ("runtime: {earlyStoppings: [foo]}", r"Expected `object`, got `str` - at `\$.runtime.earlyStoppings"),
@@ -130,7 +132,8 @@ def test_of_the_old_keys_one_is_enough() -> None:
 @pytest.mark.parametrize(
     ("data", "part"),
     [
-        ({"suggestion": "[]"}, "EMPTY"),
+        ({"suggestion": ""}, "EMPTY"),
+        ({"suggestion": "[]"}, "failed to decode suggestion in ConfigMap katib-config: write an object"),
         ({"suggestion": "[1]"}, "failed to decode suggestion in ConfigMap katib-config: write an object"),
         ({"suggestion": '{"a": 1}'}, r"decode suggestion \(a\) in .*: Expected `object`, got `int`"),
         (
@@ -220,6 +223,7 @@ def test_resources_have_katibs_defaults_and_no_request_above_a_default_limit(
     expected_requests: dict[str, str],
     expected_limits: dict[str, str],
 ) -> None:
+    """8.10, K21: row by row."""
     found = default_resources(ResourceRequirements(requests=requests, limits=limits))
     assert found == ResourceRequirements(requests=expected_requests, limits=expected_limits)
 
@@ -236,11 +240,12 @@ storageClassName: fast}, persistentVolumeSpec: {
 persistentVolumeReclaimPolicy: Retain, capacity: {storage: 5Gi}},
 persistentVolumeLabels: {type: local}, name: other, command: [run], args: [--x], env: [{name: A, value: b}],
 ports: [{containerPort: 1}], readinessProbe: {grpc: {port: 1}}, volumeMounts: [{name: v, mountPath: /v}],
+resizePolicy: [{resourceName: cpu, restartPolicy: NotRequired}], restartPolicy: Always,
 securityContext: {runAsUser: 1}"""
 
 
 def test_a_full_suggestion_keeps_all_but_the_reclaim_policy() -> None:
-    """W1.4.3, W8.10 suggestion defaults, fully specified."""
+    """8.10: suggestion defaults, fully specified."""
     entry = suggestion(FULL_SUGGESTION)
     assert (entry.image_pull_policy, entry.volume_mount_path, entry.service_account_name) == (
         "Always", "/here", "me",
@@ -261,6 +266,19 @@ def test_a_full_suggestion_keeps_all_but_the_reclaim_policy() -> None:
     assert (entry.ports, entry.readiness_probe) == (({"containerPort": 1},), {"grpc": {"port": 1}})
     assert entry.volume_mounts == ({"name": "v", "mountPath": "/v"},)
     assert entry.security_context == {"runAsUser": 1}
+    assert entry.resize_policy == ({"resourceName": "cpu", "restartPolicy": "NotRequired"},)
+    assert entry.restart_policy == "Always"
+
+
+def test_claims_of_devices_are_no_quantities_and_stay() -> None:
+    assert suggestion("resources: {claims: [{name: gpu}]}").resources.claims == ({"name": "gpu"},)
+
+
+def test_what_entries_have_in_common_may_be_written_once() -> None:
+    """Katib's reader takes YAML's anchors, aliases and merges."""
+    shared = "small: &small {cpu: 1}\nruntime: {suggestions: [{algorithmName: a, image: i, "
+    found = parse(shared + "resources: {limits: {<<: *small, memory: 1Gi}}}]}").suggestion("a")
+    assert found.resources.limits == {"cpu": 1, "memory": "1Gi", "ephemeral-storage": "5Gi"}
 
 
 @pytest.mark.parametrize(

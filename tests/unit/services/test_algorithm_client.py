@@ -142,7 +142,7 @@ async def test_12_6_a_code_says_whether_settings_are_valid(
 async def test_12_6_no_answer_is_no_refusal(
     client: AlgorithmClient, served: Served, method: str, code: StatusCode
 ) -> None:
-    """12.6.6: D9."""
+    """12.6.6, K29: D9."""
     served.service.failures[method] = [(code, "busy")]
     with pytest.raises(NoAnswer, match=f"{method} at e-random.ns:.*: {code.name}: busy") as caught:
         await client.validate(asked(stopping=True))

@@ -51,7 +51,7 @@ async def test_a_pair_in_the_folder_is_not_used_where_the_generator_is_enabled(
 async def test_of_half_a_pair_the_missing_half_is_named(
     client: Client, tmp_path: Path, half: str, empty: bool
 ) -> None:
-    """W8.11: files, no key, no certificate."""
+    """8.11: files, no key, no certificate."""
     write_pair(tmp_path, new_pair())
     (tmp_path / half).unlink()
     if empty:

@@ -223,6 +223,7 @@ async def test_a_failure_is_remembered_for_seconds_only(world: World) -> None:
 async def test_a_registry_that_is_silent_is_given_up_in_time_and_takes_no_more_than_its_share(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """K28: long before the API server gives up."""
     monkeypatch.setattr(image_commands, "TIME_LIMIT", 0.2)
 
     async def silent(_request: web.Request) -> web.Response:

@@ -5,7 +5,6 @@ it: the API server alone decides what it sends. A review without an object is re
 """
 
 import json
-import time
 from contextlib import nullcontext
 from typing import Any
 
@@ -17,6 +16,7 @@ from kfx.runtime.admission import Allowed, Denied
 from kfx.runtime.review import AdmissionRequest, InvalidRequest, decode_review
 from kfx.webhooks.experiment_defaulter import ExperimentDefaulter
 from tests.experiment_cases import change
+from tests.steps import counted
 from tests.unit.webhooks import test_experiment_validator as experiments
 from tests.unit.webhooks import test_pod_injector as pods
 from tests.unit.webhooks.documents import request
@@ -68,14 +68,20 @@ async def test_W10_a_dry_run_tells_nobody_anything() -> None:
     assert world.told == []
 
 
-async def test_W9_two_thousand_parameters_are_judged_within_two_seconds() -> None:
+async def test_W9_ten_times_the_parameters_are_ten_times_the_work() -> None:
+    few, many = await judging(200), await judging(2_000)
+    assert 2_000 < many < 11 * few
+
+
+async def judging(parameters: int) -> int:
+    """Steps of both webhooks for an Experiment of so many parameters."""
     parameter = experiments.BASE["spec"]["parameters"][0]
-    many = [{**parameter, "name": f"p{number}"} for number in range(2_000)]
-    document = change(experiments.BASE, {"/spec/parameters": many})
-    began = time.process_time()
-    await ExperimentDefaulter().handle(request(document))
-    await experiments.judge(document)
-    assert time.process_time() - began < 2
+    several = [{**parameter, "name": f"p{number}"} for number in range(parameters)]
+    document = change(experiments.BASE, {"/spec/parameters": several})
+    with counted() as steps:
+        await ExperimentDefaulter().handle(request(document))
+        await experiments.judge(document)
+    return steps.count
 
 
 @pytest.mark.parametrize(
@@ -90,14 +96,13 @@ async def test_W9_two_thousand_parameters_are_judged_within_two_seconds() -> Non
     ],
     ids=["text", "too much text", "numbers", "members", "too many numbers", "too many members"],
 )
-def test_W9_a_large_review_is_read_or_refused_at_five_megabytes_a_second(
+def test_W9_a_large_review_is_read_or_refused_without_a_look_at_each_value(
     content: dict[str, Any], problem: str
 ) -> None:
     body = json.dumps({"request": {"uid": "u", "object": content}}, separators=(",", ":")).encode()
-    began = time.process_time()
-    with pytest.raises(InvalidRequest, match=problem) if problem else nullcontext():
+    with counted() as steps, pytest.raises(InvalidRequest, match=problem) if problem else nullcontext():
         decode_review(body).request.document()
-    assert time.process_time() - began < len(body) / 5e6
+    assert steps.count < 200, "what is done for each byte or value is done in C"
 
 
 async def test_W13_the_patch_of_a_pod_of_a_thousand_containers_is_within_the_apis_bounds() -> None:

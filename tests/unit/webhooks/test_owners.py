@@ -103,6 +103,7 @@ async def test_a_trial_of_another_group_is_none_of_ours() -> None:
 
 
 async def test_an_owner_that_is_gone_is_no_owner() -> None:
+    """P12: the Job."""
     """Row 8.9 owner walk 4."""
     assert await Walk({}).find(reference("Job", "j")) is None
 
@@ -129,6 +130,7 @@ async def test_a_long_chain_is_followed() -> None:
 
 
 async def test_a_circle_ends() -> None:
+    """K5: Katib follows it for ever."""
     walk = Walk(
         {("Job", "a"): owned("a", reference("Job", "b")), ("Job", "b"): owned("b", reference("Job", "a"))}
     )
@@ -156,6 +158,7 @@ async def test_a_crowd_of_owners_is_given_up_too() -> None:
 )
 @pytest.mark.parametrize("owner", [reference("Job", "x"), reference("ReplicaSet", "x", "apps/v1")])
 async def test_what_may_pass_is_told(error: Exception, owner: dict[str, Any]) -> None:
+    """K5: the pod is put off, not run unmeasured."""
     walk = Walk({("Job", "x"): error, ("ReplicaSet", "x"): error})
     with pytest.raises((ApiError, TransportError)):
         await walk.find(owner)

@@ -159,12 +159,14 @@ async def test_a_pod_whose_trial_cannot_be_told_is_put_off_and_that_of_nobody_le
 
 
 async def test_a_pod_of_nobody_costs_no_read() -> None:
+    """P12: it passes unchanged."""
     world = World()
     await world.handle(change(BASE["pod"], {}, ["/metadata/ownerReferences"]))
     assert world.reads == []
 
 
 async def test_a_trial_that_cannot_be_read_puts_the_pod_off() -> None:
+    """P12: one that is gone, too."""
     for answer in (None, refusal(ServerError, 503)):
         answers = {key: value for key, value in SERVER.items() if key[0] != "Trial"}
         verdict = await World({**answers, **({("Trial", "exp-aaaa"): answer} if answer else {})}).handle()

@@ -8,11 +8,12 @@ import yaml
 from hack.generate import configuration
 from kfx.apis.katib_config import MetricsCollectorEntry
 from kfx.config import FLAGS, load_config
+from kfx.config_file import CONTROLLER_KEYS
 
 VALUES = {"bool": True, "port": 1234, "address": ":1234", "Kind.version.group": ["Job.v1.batch"]}
 
 
-@pytest.mark.parametrize(("key", "name"), configuration.keys_of_controller().items())
+@pytest.mark.parametrize(("key", "name"), CONTROLLER_KEYS.items())
 def test_a_key_of_the_page_sets_the_flag_beside_it(key: str, name: str, tmp_path: Path) -> None:
     (flag,) = [each for each in FLAGS if each.name == name]
     value = VALUES.get(flag.type, "other")

@@ -258,7 +258,7 @@ def test_a_kind_that_runs_no_job_is_refused_under_katibs_name_where_it_lends_rig
     document["spec"]["trialTemplate"] |= {"successCondition": "a", "failureCondition": "b"}
     _, findings = judge(document, context({}, strict_kinds=strict))
     assert bool(findings.errors) == (strict or lends_rights)
-    assert any("no trial may run kind" in str(each) for each in (*findings.errors, *findings.warnings))
+    assert any(f"kind {kind}." in str(each) for each in (*findings.errors, *findings.warnings))
 
 
 def test_what_a_trial_parameter_lacks_is_named_with_what_there_is() -> None:
@@ -314,6 +314,39 @@ def test_more_errors_than_anybody_reads_are_counted_only() -> None:
     _, findings = judge(document, context({}))
     assert len(findings.errors) == 101
     assert aggregate(findings.errors).endswith(", and more; correct these first]")
+
+
+OWN = (
+    "runtime: {metricsCollectors: [{kind: StdOut, image: 'kfx:1'}, {kind: TensorFlowEvent, image: 'kfx:1'}]}"
+)
+
+
+def judge_own(**spec: Any) -> tuple[list[str], list[str]]:
+    """Errors and warnings where katib-config names kfx's own image, kfx:1."""
+    document = change(load("base.yaml"), {f"/spec/{key}": value for key, value in spec.items()})
+    own = parse_runtime_config({"katib-config.yaml": OWN})
+    _, found = judge(document, context({}, config=own, collector_image="kfx:1"))
+    return [str(error) for error in found.errors], found.warnings
+
+
+def test_kfxs_own_collector_is_refused_for_what_it_cannot_read() -> None:
+    assert judge_own() == ([], [])
+    (refused,), warnings = judge_own(metricsCollectorSpec={"collector": {"kind": "TensorFlowEvent"}})
+    assert refused == (
+        'spec.metricsCollectorSpec.collector.kind: Invalid value: "TensorFlowEvent": image kfx:1, kfx\'s '
+        "own collector, reads StdOut and File only; name Katib's image for TensorFlowEvent in ConfigMap "
+        "katib-config"
+    )
+    assert warnings == []
+
+
+def test_a_rule_for_early_stopping_that_kfxs_own_collector_cannot_keep_is_warned_about() -> None:
+    errors, (warning,) = judge_own(earlyStopping={"algorithmName": "medianstop"})
+    assert errors == []
+    assert warning == (
+        "spec.earlyStopping: pods of trials that get stop rules will be refused, as image kfx:1, kfx's own "
+        "collector, knows none; name Katib's image for StdOut in ConfigMap katib-config"
+    )
 
 
 def test_warnings_are_few_and_short() -> None:
