@@ -6,18 +6,26 @@ within the caller's own time limit, and what a handler raises becomes a denial w
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Protocol
 from urllib.parse import parse_qs
 
 from aiohttp import web
+from aiohttp.http_parser import RawRequestMessage
 
 from kfx.runtime.address import Address
+from kfx.runtime.admission_handler import (
+    AdmissionHandler,
+    Allowed,
+    Denied,
+    ImmediateHandler,
+    Verdict,
+    encode_verdict,
+)
 from kfx.runtime.certs import CertificateSource
-from kfx.runtime.http_answer import JsonAnswer
+from kfx.runtime.http_answer import JSON, JsonAnswer
 from kfx.runtime.http_body import (
     MIB,
     BodyBroken,
@@ -36,7 +44,6 @@ from kfx.runtime.review import (
     InvalidRequest,
     Review,
     decode_review,
-    encode_answer,
     encode_refusal,
 )
 from kfx.runtime.time_limits import TimeLimits
@@ -49,6 +56,7 @@ __all__ = [
     "AdmissionServer",
     "Allowed",
     "Denied",
+    "ImmediateHandler",
     "InvalidRequest",
     "Verdict",
     "encode_verdict",
@@ -60,40 +68,6 @@ DIAL_INTERVAL = 5.0
 FIRST_DIALS = 0.2
 
 log = get_logger("admission")
-
-
-@dataclass(frozen=True, slots=True)
-class Allowed:
-    """Let it pass, changed by ``patch`` (RFC 6902 operations) if there is one; warnings go to the user."""
-
-    patch: Sequence[Mapping[str, Any]] | None = None
-    warnings: Sequence[str] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Denied:
-    """Refuse it; the user reads ``message``, and ``code`` becomes the HTTP status of their request."""
-
-    message: str
-    code: int = 400
-    warnings: Sequence[str] = ()
-
-
-Verdict = Allowed | Denied
-
-
-class AdmissionHandler(Protocol):
-    """Judges what is sent to ``path``."""
-
-    @property
-    def path(self) -> str: ...
-
-    async def handle(self, request: AdmissionRequest) -> Verdict:
-        """May be called twice for one object, and must not act when ``request.dry_run``.
-
-        InvalidRequest is answered with code 400, anything else raised with code 500.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,13 +93,18 @@ class _Route:
     metrics: WebhookMetrics
     in_flight: int = 0
     path: str = ""
+    handle_now: Callable[[AdmissionRequest], Verdict | None] | None = None
     answered: dict[int, Tally] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.path = self.handler.path
+        if isinstance(self.handler, ImmediateHandler):
+            self.handle_now = self.handler.handle_now
         self.metrics.in_flight.set_function(lambda: self.in_flight)
 
-    def count(self, code: int) -> None:
+    def count(self, code: int, seconds: float) -> None:
+        """A request has been answered."""
+        self.metrics.latency.observe(seconds)
         tally = self.answered.get(code)
         if tally is None:
             tally = self.answered[code] = self.metrics.requests(code)
@@ -171,6 +150,7 @@ class AdmissionServer:
             tls=certificates.ssl_context(),
             limits=self._limits.connections,
             refused=lambda reason: metrics.count(REFUSED, {"reason": reason}),
+            at_once=self._answer_at_once,
         )
 
     @property
@@ -221,8 +201,27 @@ class AdmissionServer:
             return response
         finally:
             route.in_flight -= 1
-            route.count(code)
-            route.metrics.latency.observe(clock() - started)
+            route.count(code, clock() - started)
+
+    def _answer_at_once(self, message: RawRequestMessage, body: bytes) -> JsonAnswer | None:
+        """The usual case in one step; whatever must wait, or be explained, is left to :meth:`_answer`."""
+        route = self._routes.get(message.url.raw_path)
+        headers = message.headers
+        if route is None or route.handle_now is None or "Content-Encoding" in headers:
+            return None
+        if headers.get("Content-Type") != JSON:
+            return None
+        started = self._clock()
+        try:
+            review = decode_review(body)
+            verdict = route.handle_now(review.request)
+        except Exception:  # noqa: BLE001 — told by the handler proper, which meets it again
+            return None
+        if verdict is None:
+            return None
+        answer = JsonAnswer(encode_verdict(review, verdict))
+        route.count(answer.status, self._clock() - started)
+        return answer
 
     async def _review(
         self, request: web.BaseRequest, route: _Route, started: float
@@ -241,7 +240,7 @@ class AdmissionServer:
         try:
             if not body:
                 return JsonAnswer(encode_refusal(400, "request body is empty"))
-            if request.headers.get("Content-Type") != "application/json":
+            if request.headers.get("Content-Type") != JSON:
                 return JsonAnswer(encode_refusal(400, "the Content-Type must be exactly application/json"))
             timeout = timeout_of(request.rel_url.raw_query_string, self._limits.default_timeout)
             allowance = timeout - min(self._limits.margin, timeout / 2)
@@ -298,28 +297,6 @@ class AdmissionServer:
                 await self._turns.wait()
         except TimeoutError:
             raise Overloaded from None
-
-
-def encode_verdict(review: Review, verdict: Verdict) -> bytes:
-    """The answer to a review that was understood, in its version and with its uid."""
-    version, uid = review.api_version, review.request.uid
-    if isinstance(verdict, Denied):
-        return encode_answer(
-            api_version=version,
-            uid=uid,
-            allowed=False,
-            code=verdict.code,
-            message=verdict.message,
-            warnings=verdict.warnings,
-        )
-    return encode_answer(
-        api_version=version,
-        uid=uid,
-        allowed=True,
-        code=200,
-        patch=verdict.patch or (),
-        warnings=verdict.warnings,
-    )
 
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h)")

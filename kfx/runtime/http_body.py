@@ -6,7 +6,7 @@ from typing import cast
 from aiohttp import web
 from aiohttp.web_protocol import RequestPayloadError
 
-from kfx.runtime.http_server import Connection
+from kfx.runtime.http_connection import Connection
 
 MIB = 1024 * 1024
 
@@ -64,6 +64,9 @@ async def read_body(request: web.BaseRequest, *, limit: int, budget: BodyBudget)
     connection.request_begun()
     if (request.content_length or 0) >= limit:
         raise BodyTooLarge
+    taken = connection.take_body()
+    if taken is not None:
+        return _take_whole(connection, taken, limit, budget)
     content = request.content
     if content.is_eof() and content.exception() is None:
         return _take_whole(connection, content.read_nowait(), limit, budget)

@@ -6,164 +6,36 @@ reads. Connections are accepted here one by one, so that a cap counts those whos
 """
 
 import asyncio
-import logging
 import socket
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import cast
 
 from aiohttp import web
 
 from kfx.runtime.address import Address, bind
-from kfx.runtime.http_answer import SERVER, JsonAnswer, is_plain
+from kfx.runtime.http_answer import JsonAnswer
+from kfx.runtime.http_connection import AtOnce, Connection, Limits
 from kfx.runtime.log import get_logger
 
 Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse | JsonAnswer]]
 """Answers one request; an exception becomes a bare 500 and one log line."""
 
-NEVER = float("inf")
 SWEEP_INTERVAL = 0.5
 ACCEPT_PAUSE = 1.0
-LINGER = 1.0
-"""Seconds in which a refused body is still taken in and dropped, so that the refusal can be read."""
+
+__all__ = ["HttpServer", "Limits"]
 
 log = get_logger("http")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """Bounds of one server; times in seconds.
-
-    ``request``: from connecting or the first byte of a request to its last byte. ``answer``: from there to
-    the last byte of the answer. ``grace``: for answers in hand when the server stops.
-    """
-
-    connections: int = 512
-    per_address: int = 128
-    handshake: float = 5.0
-    request: float = 10.0
-    answer: float = 60.0
-    keep_alive: float = 120.0
-    grace: float = 30.0
-
-
-class Connection(web.RequestHandler):
-    """One client's connection.
-
-    ``deadline``: when, by the loop's clock, it must have done what it is at. ``in_request``: between the
-    first byte of a request and the last of its answer. ``handed_over``: a transport owns the socket.
-    """
-
-    def __init__(self, server: "HttpServer", requests: web.Server, address: str) -> None:
-        self._limits = server.limits
-        super().__init__(
-            requests,
-            loop=asyncio.get_running_loop(),
-            keepalive_timeout=self._limits.keep_alive,
-            access_log=cast(logging.Logger, None),
-            auto_decompress=False,
-            lingering_time=LINGER,
-        )
-        self.address = address
-        self._server = server
-        self._link: asyncio.Transport | None = None
-        self.in_request = False
-        self.handed_over = False
-        self.deadline = NEVER
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        self._link = cast(asyncio.Transport, transport)
-        self._allow(self._limits.request)
-
-    def data_received(self, data: bytes) -> None:
-        # aiohttp calls this with nothing, too, to go on with what it has
-        if data and not self.in_request:
-            self.request_begun()
-        super().data_received(data)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        super().connection_lost(exc)
-        self.deadline = NEVER
-        self._link = None
-        self._server.forget(self)
-
-    def resume_reading(self, resume_parser: bool = True) -> None:
-        # aiohttp calls this for each piece that is read, and would parse nothing once more
-        if self._reading_paused:
-            super().resume_reading(resume_parser)
-
-    async def finish_response(
-        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
-    ) -> tuple[web.StreamResponse, bool]:
-        try:
-            if isinstance(resp, JsonAnswer):
-                if is_plain(request) and not self._upgraded:
-                    return resp, await self._is_lost_with(resp.encode())
-                resp = resp.as_response()
-            resp.headers.setdefault("Server", SERVER)
-            return await super().finish_response(request, resp, start_time)
-        finally:
-            self.in_request = False
-            self.deadline = NEVER
-
-    async def _is_lost_with(self, answer: bytes) -> bool:
-        """Write all of it; whether the client has left instead."""
-        if self._link is None or self._link.is_closing():
-            return True
-        self._link.write(answer)
-        if self.writing_paused:
-            try:
-                await self._drain_helper()
-            except ConnectionError:
-                return True
-        return False
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """A bare answer: aiohttp's own would log each piece of garbage and send it back."""
-        if status >= 500 and not isinstance(exc, ConnectionError):
-            log.error("request failed", path=request.path, exc_info=exc)
-        response = web.Response(status=status, text=f"{status}\n")
-        response.force_close()
-        return response
-
-    @property
-    def is_made(self) -> bool:
-        """Whether the handshake is done and the connection not lost."""
-        return self._link is not None
-
-    def request_begun(self) -> None:
-        """Start the request's clock, if it is not running."""
-        if not self.in_request:
-            self.in_request = True
-            self._allow(self._limits.request)
-
-    def request_read(self) -> None:
-        """The last byte is here: from now on the answer's clock runs."""
-        self._allow(self._limits.answer)
-
-    def abort(self) -> None:
-        """Drop the connection without a farewell."""
-        if self._link is not None:
-            self._link.abort()
-
-    def _allow(self, seconds: float) -> None:
-        self.deadline = self._loop.time() + seconds
 
 
 class HttpServer:
     """Serves ``handle`` on one address, over TLS if ``tls`` is given.
 
-    ``refused`` is told why a connection was dropped: ``full``, ``handshake`` or ``slow``.
+    ``refused`` is told why a connection was dropped: ``full``, ``handshake`` or ``slow``. ``at_once``: what
+    of the requests it can answer without a wait, it may answer in ``handle``'s place.
     """
 
     def __init__(
@@ -175,7 +47,9 @@ class HttpServer:
         tls: ssl.SSLContext | None = None,
         limits: Limits | None = None,
         refused: Callable[[str], None] = lambda reason: None,
+        at_once: AtOnce | None = None,
     ) -> None:
+        self.at_once = at_once
         self._handle = handle
         self._address = address
         self._flag = flag

@@ -14,6 +14,10 @@ class ExperimentDefaulter:
     path = "/mutate-experiment"
 
     async def handle(self, request: AdmissionRequest) -> Verdict:
+        """As :meth:`handle_now`, as there is nothing to wait for."""
+        return self.handle_now(request)
+
+    def handle_now(self, request: AdmissionRequest) -> Verdict:
         """Refuses what is no Experiment, as nothing behind it could read it."""
         document = read_experiment(request)
         if document is None:

@@ -69,6 +69,23 @@ class PodInjector:
         self._images = images
         self._settings = settings
 
+    def handle_now(self, request: AdmissionRequest) -> Verdict | None:
+        """As :meth:`handle` for a trial's pod whose needs are all in caches; ``None`` for any other."""
+        pod = request.document()
+        check_pod(pod)
+        owner = self._owners.find_cached(pod, request.namespace)
+        trial = owner and self._cached_trial(owner, request.namespace)
+        settings = self._settings.known
+        if not trial or settings is None:
+            return None
+        seen = TrialPod.of(pod, trial)
+        if not seen.needs_collector:
+            return Allowed(inject(seen, suggestion=None, config=EMPTY_CONFIG, settings=settings) or None)
+        suggestion = self._cached_suggestion(trial)
+        if suggestion is None or seen.commandless is not None:
+            return None
+        return Allowed(inject(seen, suggestion=suggestion, config=self._config.read(), settings=settings))
+
     async def handle(self, request: AdmissionRequest) -> Verdict:
         """A pod of no trial passes untouched; one whose trial cannot be read is put off with code 500."""
         pod = request.document()

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from kfx.runtime.admission import (
     AdmissionHandler,
     AdmissionLimits,
+    AdmissionRequest,
     Allowed,
     Denied,
     InvalidRequest,
@@ -17,7 +19,7 @@ from kfx.runtime.admission import (
     parse_timeout,
     timeout_of,
 )
-from tests.serving import Answering, Held, Running, admission, review
+from tests.serving import Answering, Held, Running, admission, post, read_answer, review
 
 pytestmark = pytest.mark.real_time
 PATCH = [{"op": "add", "path": "/metadata/labels/a", "value": "b"}]
@@ -82,6 +84,63 @@ async def test_a_handler_that_finds_the_request_invalid_denies_it(tmp_path: Path
         "allowed": False,
         "status": {"code": 400, "message": "request.object is missing"},
     }
+
+
+@dataclass
+class Immediate:
+    """Says ``now`` at once, or raises it; else what comes later."""
+
+    now: Verdict | Exception | None
+    path: str = "/judge"
+
+    def handle_now(self, request: AdmissionRequest) -> Verdict | None:
+        if isinstance(self.now, Exception):
+            raise self.now
+        return self.now
+
+    async def handle(self, request: AdmissionRequest) -> Verdict:
+        return Denied("later")
+
+
+@pytest.mark.parametrize(
+    ("now", "sent", "told"),
+    [
+        (Denied("now"), post(review({})), "now"),
+        (None, post(review({})), "later"),
+        (KeyError("x"), post(review({})), "later"),
+        (Denied("now"), post(b"[]"), "the body is no AdmissionReview"),
+        (Denied("now"), post(review({}), headers={"Content-Type": "text/plain"}), "the Content-Type must be"),
+    ],
+)
+async def test_a_handler_may_answer_without_a_wait(
+    tmp_path: Path, now: Verdict | Exception | None, sent: bytes, told: str
+) -> None:
+    async with admission(tmp_path, Immediate(now)) as running:
+        reader, writer = await running.connect()
+        await asyncio.sleep(0.05)  # until the connection's task waits
+        for _ in range(2):
+            writer.write(sent)
+            answer = await read_answer(reader)
+            assert answer.response["status"]["message"].startswith(told)
+        writer.transport.abort()
+        counted = running.sample(
+            "controller_runtime_webhook_requests_total", {"webhook": "/judge", "code": "200"}
+        )
+        timed = running.sample("controller_runtime_webhook_latency_seconds_count", {"webhook": "/judge"})
+        assert (counted, timed) == (2, 2)
+
+
+async def test_encodings_and_other_paths_are_refused_as_ever(tmp_path: Path) -> None:
+    async with admission(tmp_path, Immediate(Denied("now"))) as running:
+        for sent, status in (
+            (post(review({}), path="/other"), 404),
+            (post(review({}), headers={"Content-Encoding": "gzip"}), 415),
+        ):
+            reader, writer = await running.connect()
+            await asyncio.sleep(0.05)
+            writer.write(sent)
+            assert (await read_answer(reader)).status == status
+            writer.transport.abort()
 
 
 @pytest.mark.parametrize("failure", [KeyError("secret-token"), TimeoutError("inner"), RecursionError()])

@@ -20,7 +20,9 @@ def request_with(*pieces: bytes, whole: bool) -> Any:
         content.feed_eof()
     else:
         loop.call_soon(content.feed_eof)
-    client = SimpleNamespace(address="a", request_begun=lambda: None, request_read=lambda: None)
+    client = SimpleNamespace(
+        address="a", request_begun=lambda: None, request_read=lambda: None, take_body=lambda: None
+    )
     return SimpleNamespace(content=content, content_length=None, protocol=client)
 
 

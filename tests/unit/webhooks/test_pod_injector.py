@@ -97,6 +97,9 @@ class World:
     async def handle(self, pod: Any = BASE["pod"]) -> Verdict:
         return await self.judge(request(pod))
 
+    def handle_now(self, pod: Any) -> Verdict | None:
+        return self._injector.handle_now(request(pod))
+
     async def judge(self, request: AdmissionRequest) -> Verdict:
         return await self._injector.handle(request)
 
@@ -129,6 +132,49 @@ async def test_what_the_caches_hold_is_not_read() -> None:
     world = World(trials=(TRIAL,), suggestions=(BASE["suggestion"],))
     assert len(names(await world.handle())) == 2
     assert world.reads == ["Job user/exp-aaaa"]
+
+
+OWNED = change(
+    BASE["pod"],
+    {"/metadata/ownerReferences": JOB["metadata"]["ownerReferences"]},  # type: ignore[index]
+)
+PUSHING = change(TRIAL, {"/spec/metricsCollector": {"collector": {"kind": "Push"}}})
+
+
+@pytest.mark.parametrize("trial", [TRIAL, PUSHING])
+async def test_what_needs_no_wait_is_said_at_once(trial: dict[str, Any]) -> None:
+    world = World(trials=(trial,), suggestions=(BASE["suggestion"],))
+    verdict = world.handle_now(OWNED)
+    assert isinstance(verdict, Allowed)
+    assert verdict.patch
+    assert verdict == await world.handle(OWNED)
+    assert world.reads == []
+
+
+@pytest.mark.parametrize(
+    ("pod", "world"),
+    [
+        pytest.param(OWNED, {"suggestions": (BASE["suggestion"],)}, id="no trial in the cache"),
+        pytest.param(OWNED, {"trials": (TRIAL,)}, id="no suggestion in the cache"),
+        pytest.param(
+            OWNED,
+            {"trials": (TRIAL,), "suggestions": (BASE["suggestion"],), "form": "auto"},
+            id="the server's version unknown",
+        ),
+        pytest.param(
+            change(OWNED, {}, ["/spec/containers/0/command"]),
+            {"trials": (TRIAL,), "suggestions": (BASE["suggestion"],)},
+            id="the image's words unknown",
+        ),
+        pytest.param(
+            change(OWNED, {}, ["/metadata/ownerReferences"]),
+            {"trials": (TRIAL,), "suggestions": (BASE["suggestion"],)},
+            id="nobody's pod",
+        ),
+    ],
+)
+def test_what_must_wait_is_not_said_at_once(pod: dict[str, Any], world: dict[str, Any]) -> None:
+    assert World(**world).handle_now(pod) is None
 
 
 async def test_a_cached_namesake_of_the_trial_is_not_believed() -> None:

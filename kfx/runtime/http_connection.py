@@ -1,0 +1,235 @@
+"""One client's connection: aiohttp parses and writes, here stands what it leaves open.
+
+A short request that can be answered without a wait is answered as soon as its last byte is there. aiohttp
+would wake a task for the connection, which makes a request and a task for its handler, and waits for that:
+two more turns of the loop and a fifth of all that a small admission request costs.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+from aiohttp import HttpVersion11, web
+from aiohttp.http_parser import RawRequestMessage
+
+from kfx.runtime.http_answer import SERVER, JsonAnswer, is_plain
+from kfx.runtime.log import get_logger
+
+AtOnce = Callable[[RawRequestMessage, bytes], JsonAnswer | None]
+"""Answers a POST with its whole body, or says that it cannot without a wait. Raises nothing."""
+
+NEVER = float("inf")
+LINGER = 1.0
+"""Seconds in which a refused body is still taken in and dropped, so that the refusal can be read."""
+SHORT = 32 * 1024
+"""Bytes of a body that may be waited for without a reader: aiohttp takes in twice as much."""
+
+log = get_logger("http")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds of one server; times in seconds.
+
+    ``request``: from connecting or the first byte of a request to its last byte. ``answer``: from there to
+    the last byte of the answer. ``grace``: for answers in hand when the server stops.
+    """
+
+    connections: int = 512
+    per_address: int = 128
+    handshake: float = 5.0
+    request: float = 10.0
+    answer: float = 60.0
+    keep_alive: float = 120.0
+    grace: float = 30.0
+
+
+class Owner(Protocol):
+    """The server as a connection sees it."""
+
+    limits: Limits
+    at_once: AtOnce | None
+
+    def forget(self, connection: "Connection") -> None: ...
+
+
+class Connection(web.RequestHandler):
+    """One client's connection.
+
+    ``deadline``: when, by the loop's clock, it must have done what it is at. ``in_request``: between the
+    first byte of a request and the last of its answer. ``handed_over``: a transport owns the socket.
+    """
+
+    def __init__(self, server: Owner, requests: web.Server, address: str) -> None:
+        self._limits = server.limits
+        super().__init__(
+            requests,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=self._limits.keep_alive,
+            access_log=cast(logging.Logger, None),
+            auto_decompress=False,
+            lingering_time=LINGER,
+        )
+        self.address = address
+        self._server = server
+        self._link: asyncio.Transport | None = None
+        self.in_request = False
+        self.handed_over = False
+        self.deadline = NEVER
+        self._at_once = server.at_once
+        self._sleeper: asyncio.Future[Any] | None = None
+        """What aiohttp's task waits on, kept from aiohttp while a short request comes in."""
+        self._body: bytes | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._link = cast(asyncio.Transport, transport)
+        self._allow(self._limits.request)
+
+    def data_received(self, data: bytes) -> None:
+        # aiohttp calls this with nothing, too, to go on with what it has
+        if data and not self.in_request:
+            self.request_begun()
+        sleeper = self._sleeper or self._waiter
+        if sleeper is None or self._at_once is None or not data:
+            super().data_received(data)
+            return
+        self._sleeper, self._waiter = sleeper, None
+        super().data_received(data)
+        if self._sleeper is not None and not self._is_coming_in():
+            answered = self._answer_at_once(self._at_once)
+            self._wake(with_request=bool(self._messages) and not answered)
+
+    def _is_coming_in(self) -> bool:
+        """Whether more of a request must be here before it can be answered at once, if it can be."""
+        return self._is_short() and not self._messages[0][1].is_eof()
+
+    def _is_short(self) -> bool:
+        """Whether there is one request, plain and short, and nothing else to look after."""
+        if len(self._messages) != 1 or self._close or self._force_close or self._upgraded:
+            return False
+        message = self._messages[0][0]
+        if self.writing_paused or self._keepalive_handle is None or type(message) is not RawRequestMessage:
+            return False
+        if message.method != "POST" or message.should_close or message.version != HttpVersion11:
+            return False
+        length = message.headers.get("Content-Length", "")
+        return length.isdecimal() and 0 < int(length) <= SHORT
+
+    def _answer_at_once(self, at_once: AtOnce) -> bool:
+        if not self._is_short() or self._link is None or self._parser is None:
+            return False
+        message, content = self._messages[0]
+        if content.exception() is not None:
+            return False
+        body = content.read_nowait()
+        answer = at_once(cast(RawRequestMessage, message), body)
+        if answer is None:
+            self._body = body
+            return False
+        self._messages.popleft()
+        self._parser.message_consumed()
+        self._link.write(answer.encode())
+        now = self._loop.time()
+        self._keepalive = True
+        self._next_keepalive_close_time = now + self._limits.keep_alive
+        self.in_request = False
+        self.deadline = now + self._limits.answer if self.writing_paused else NEVER
+        return True
+
+    def _wake(self, *, with_request: bool) -> None:
+        """Give aiohttp back what its task waits on, and let it go on if there is a request for it."""
+        if self._sleeper is None:
+            return
+        self._waiter, self._sleeper = self._sleeper, None
+        if with_request and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def take_body(self) -> bytes | None:
+        """The request's body where it has been taken out of the request already."""
+        body, self._body = self._body, None
+        return body
+
+    def close(self) -> None:
+        self._wake(with_request=False)
+        super().close()
+
+    def force_close(self) -> None:
+        self._wake(with_request=False)
+        super().force_close()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        self.deadline = NEVER
+        self._link = None
+        self._server.forget(self)
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        # aiohttp calls this for each piece that is read, and would parse nothing once more
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        try:
+            if isinstance(resp, JsonAnswer):
+                if is_plain(request) and not self._upgraded:
+                    return resp, await self._is_lost_with(resp.encode())
+                resp = resp.as_response()
+            resp.headers.setdefault("Server", SERVER)
+            return await super().finish_response(request, resp, start_time)
+        finally:
+            self.in_request = False
+            self.deadline = NEVER
+
+    async def _is_lost_with(self, answer: bytes) -> bool:
+        """Write all of it; whether the client has left instead."""
+        if self._link is None or self._link.is_closing():
+            return True
+        self._link.write(answer)
+        if self.writing_paused:
+            try:
+                await self._drain_helper()
+            except ConnectionError:
+                return True
+        return False
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """A bare answer: aiohttp's own would log each piece of garbage and send it back."""
+        if status >= 500 and not isinstance(exc, ConnectionError):
+            log.error("request failed", path=request.path, exc_info=exc)
+        response = web.Response(status=status, text=f"{status}\n")
+        response.force_close()
+        return response
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the handshake is done and the connection not lost."""
+        return self._link is not None
+
+    def request_begun(self) -> None:
+        """Start the request's clock, if it is not running."""
+        if not self.in_request:
+            self.in_request = True
+            self._allow(self._limits.request)
+
+    def request_read(self) -> None:
+        """The last byte is here: from now on the answer's clock runs."""
+        self._allow(self._limits.answer)
+
+    def abort(self) -> None:
+        """Drop the connection without a farewell."""
+        if self._link is not None:
+            self._link.abort()
+
+    def _allow(self, seconds: float) -> None:
+        self.deadline = self._loop.time() + seconds
