@@ -93,7 +93,8 @@ class Trainer:
             if "webhook" not in str(error):
                 raise
             return False
-        names = [each["name"] for each in made["spec"]["containers"]]
+        spec = made["spec"]
+        names = [each["name"] for each in (*spec["containers"], *spec.get("initContainers", ()))]
         if COLLECTOR not in names:
             raise RuntimeError(f"the pod of {job['metadata']['name']} has no collector: {names}")
         return True
