@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
-from aiohttp import HttpVersion11, web
+from aiohttp import HttpVersion11, StreamReader, web
 from aiohttp.http_parser import RawRequestMessage
 
 from kfx.runtime.http_answer import SERVER, JsonAnswer, is_plain
@@ -98,40 +98,38 @@ class Connection(web.RequestHandler):
             return
         self._sleeper, self._waiter = sleeper, None
         super().data_received(data)
-        if self._sleeper is not None and not self._is_coming_in():
-            answered = self._answer_at_once(self._at_once)
-            self._wake(with_request=bool(self._messages) and not answered)
+        if self._sleeper is None:
+            return
+        content = self._short_content()
+        if content is None:
+            self._wake(with_request=bool(self._messages))
+        elif content.is_eof():
+            self._wake(with_request=not self._answer_at_once(self._at_once, content))
 
-    def _is_coming_in(self) -> bool:
-        """Whether more of a request must be here before it can be answered at once, if it can be."""
-        return self._is_short() and not self._messages[0][1].is_eof()
-
-    def _is_short(self) -> bool:
-        """Whether there is one request, plain and short, and nothing else to look after."""
+    def _short_content(self) -> StreamReader | None:
+        """The body of a request that is plain, short, and alone, and may still be coming in."""
         if len(self._messages) != 1 or self._close or self._force_close or self._upgraded:
-            return False
-        message = self._messages[0][0]
-        if self.writing_paused or self._keepalive_handle is None or type(message) is not RawRequestMessage:
-            return False
-        if message.method != "POST" or message.should_close or message.version != HttpVersion11:
-            return False
-        length = message.headers.get("Content-Length", "")
-        return length.isdecimal() and 0 < int(length) <= SHORT
-
-    def _answer_at_once(self, at_once: AtOnce) -> bool:
-        if not self._is_short() or self._link is None or self._parser is None:
-            return False
+            return None
         message, content = self._messages[0]
-        if content.exception() is not None:
+        if self.writing_paused or self._keepalive_handle is None or type(message) is not RawRequestMessage:
+            return None
+        if message.method != "POST" or message.should_close or message.version != HttpVersion11:
+            return None
+        length = message.headers.get("Content-Length", "")
+        return content if length.isdecimal() and 0 < int(length) <= SHORT else None
+
+    def _answer_at_once(self, at_once: AtOnce, content: StreamReader) -> bool:
+        link, parser = self._link, self._parser
+        if link is None or parser is None or content.exception() is not None:
             return False
-        body = content.read_nowait()
-        answer = at_once(cast(RawRequestMessage, message), body)
+        message, body = cast(RawRequestMessage, self._messages[0][0]), content.read_nowait()
+        answer = at_once(message, body)
         if answer is None:
             self._body = body
             return False
         self._messages.popleft()
-        self._parser.message_consumed()
-        self._link.write(answer.encode())
+        parser.message_consumed()
+        link.write(answer.encode())
         now = self._loop.time()
         self._keepalive = True
         self._next_keepalive_close_time = now + self._limits.keep_alive
