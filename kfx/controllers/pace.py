@@ -12,19 +12,22 @@ from kfx.runtime.plan import Patch, Plan
 INTERVAL = 0.5
 """Seconds between two writes of a status that tell nothing but where the trials are."""
 
-SHORTEST, LONGEST = 0.1, 1.0
+SHORTEST, LONGEST = 0.1, 2.0
 """Seconds for which an experiment waits for more of its trials to change before it looks at them."""
 
-LONGEST_FROM = 1_000
-"""Trials from which on it waits longest: the server's work for one more assignment grows with their list.
+UNANSWERED = 1.0
+"""Seconds for which a request without an answer keeps back the next."""
 
-A write of a list of so many costs kube-apiserver 50 ms of CPU, and a look two of them: a tenth of a core.
+EACH = 0.001
+"""Seconds to wait for each trial, as the server's work for one more assignment grows with their list.
+
+A write of 1,000 of them costs kube-apiserver 50 ms of CPU, and a look two such: a tenth of a core.
 """
 
 
 def gather_for(trials: int) -> float:
     """Seconds to wait. Each look may cost three writes, two of them to the whole list of assignments."""
-    return min(LONGEST, max(SHORTEST, trials / LONGEST_FROM))
+    return min(LONGEST, max(SHORTEST, trials * EACH))
 
 
 class StatusPace:
@@ -56,7 +59,7 @@ class AskPace:
     """Holds back the next request to a Suggestion, never one for fewer assignments.
 
     It waits as long after the last one as changes of trials are gathered, and, while that one has no answer,
-    up to ``LONGEST`` seconds: the answer is a write of the same object, and of the two one would be refused.
+    ``UNANSWERED`` seconds at least: the answer is a write of the same object, and one would be refused.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -71,7 +74,7 @@ class AskPace:
         status, uid, now = ask.suggestion.status, ask.suggestion.metadata.uid, self._clock()
         # of the cached state alone a request that was just made could not be told from one that was answered
         last, requests = self._asked.get(uid) or (0.0, 0)
-        pause = LONGEST if status.suggestion_count < requests else gather_for(trials)
+        pause = max(gather_for(trials), UNANSWERED if status.suggestion_count < requests else 0.0)
         left = last + pause - now
         if not requests or left <= 0:
             self._asked.put(uid, (now, ask.requests))
