@@ -215,11 +215,12 @@ class AdmissionServer:
         try:
             review = decode_review(body)
             verdict = route.handle_now(review.request)
-        except Exception:  # noqa: BLE001 — told by the handler proper, which meets it again
+            if verdict is None:
+                return None
+            answer = JsonAnswer(encode_verdict(review, verdict))
+        except Exception as failed:  # noqa: BLE001 — told by the handler proper, which meets it again
+            log.debug("not answered at once", path=route.path, error=type(failed).__name__)
             return None
-        if verdict is None:
-            return None
-        answer = JsonAnswer(encode_verdict(review, verdict))
         route.count(answer.status, self._clock() - started)
         return answer
 

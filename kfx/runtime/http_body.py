@@ -62,12 +62,16 @@ async def read_body(request: web.BaseRequest, *, limit: int, budget: BodyBudget)
     """
     connection = cast(Connection, request.protocol)
     connection.request_begun()
-    if (request.content_length or 0) >= limit:
+    try:
+        length = request.content_length or 0
+    except ValueError:  # more digits than Python reads
+        raise BodyBroken from None
+    if length >= limit:
         raise BodyTooLarge
-    taken = connection.take_body()
+    content = request.content
+    taken = connection.take_body(content)
     if taken is not None:
         return _take_whole(connection, taken, limit, budget)
-    content = request.content
     if content.is_eof() and content.exception() is None:
         return _take_whole(connection, content.read_nowait(), limit, budget)
     body = bytearray()

@@ -24,7 +24,9 @@ NEVER = float("inf")
 LINGER = 1.0
 """Seconds in which a refused body is still taken in and dropped, so that the refusal can be read."""
 SHORT = 32 * 1024
-"""Bytes of a body that may be waited for without a reader: aiohttp takes in twice as much."""
+"""Bytes of a body that may be waited for without a reader: aiohttp takes in twice as much. Of an answer, too,
+as nothing waits until the client has read it."""
+DIGITS = len(str(SHORT))
 
 log = get_logger("http")
 
@@ -81,7 +83,8 @@ class Connection(web.RequestHandler):
         self._at_once = server.at_once
         self._sleeper: asyncio.Future[Any] | None = None
         """What aiohttp's task waits on, kept from aiohttp while a short request comes in."""
-        self._body: bytes | None = None
+        self._body: tuple[StreamReader, bytes] | None = None
+        self._is_draining = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -93,7 +96,7 @@ class Connection(web.RequestHandler):
         if data and not self.in_request:
             self.request_begun()
         sleeper = self._sleeper or self._waiter
-        if sleeper is None or self._at_once is None or not data:
+        if sleeper is None or sleeper.done() or self._at_once is None or not data:
             super().data_received(data)
             return
         self._sleeper, self._waiter = sleeper, None
@@ -116,7 +119,8 @@ class Connection(web.RequestHandler):
         if message.method != "POST" or message.should_close or message.version != HttpVersion11:
             return None
         length = message.headers.get("Content-Length", "")
-        return content if length.isdecimal() and 0 < int(length) <= SHORT else None
+        is_number = len(length) <= DIGITS and length.isdecimal()
+        return content if is_number and 0 < int(length) <= SHORT else None
 
     def _answer_at_once(self, at_once: AtOnce, content: StreamReader) -> bool:
         link, parser = self._link, self._parser
@@ -124,8 +128,8 @@ class Connection(web.RequestHandler):
             return False
         message, body = cast(RawRequestMessage, self._messages[0][0]), content.read_nowait()
         answer = at_once(message, body)
-        if answer is None:
-            self._body = body
+        if answer is None or len(answer.body) > SHORT:
+            self._body = (content, body)
             return False
         self._messages.popleft()
         parser.message_consumed()
@@ -133,9 +137,21 @@ class Connection(web.RequestHandler):
         now = self._loop.time()
         self._keepalive = True
         self._next_keepalive_close_time = now + self._limits.keep_alive
-        self.in_request = False
-        self.deadline = now + self._limits.answer if self.writing_paused else NEVER
+        if self.writing_paused:
+            self._is_draining, self.deadline = True, now + self._limits.answer
+        else:
+            self._rest()
         return True
+
+    def _rest(self) -> None:
+        """Nothing is in hand."""
+        self.in_request = self._is_draining = False
+        self.deadline = NEVER
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._is_draining and not self._messages and not self._request_in_progress:
+            self._rest()
 
     def _wake(self, *, with_request: bool) -> None:
         """Give aiohttp back what its task waits on, and let it go on if there is a request for it."""
@@ -145,10 +161,10 @@ class Connection(web.RequestHandler):
         if with_request and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def take_body(self) -> bytes | None:
-        """The request's body where it has been taken out of the request already."""
-        body, self._body = self._body, None
-        return body
+    def take_body(self, content: StreamReader) -> bytes | None:
+        """What has been taken out of ``content`` already, if it has been."""
+        taken, self._body = self._body, None
+        return taken[1] if taken is not None and taken[0] is content else None
 
     def close(self) -> None:
         self._wake(with_request=False)
@@ -180,8 +196,8 @@ class Connection(web.RequestHandler):
             resp.headers.setdefault("Server", SERVER)
             return await super().finish_response(request, resp, start_time)
         finally:
-            self.in_request = False
-            self.deadline = NEVER
+            self._body = None
+            self._rest()
 
     async def _is_lost_with(self, answer: bytes) -> bool:
         """Write all of it; whether the client has left instead."""

@@ -108,6 +108,7 @@ class Immediate:
         (Denied("now"), post(review({})), "now"),
         (None, post(review({})), "later"),
         (KeyError("x"), post(review({})), "later"),
+        (Allowed(patch=[{"op": "\ud800"}]), post(review({})), "later"),
         (Denied("now"), post(b"[]"), "the body is no AdmissionReview"),
         (Denied("now"), post(review({}), headers={"Content-Type": "text/plain"}), "the Content-Type must be"),
     ],

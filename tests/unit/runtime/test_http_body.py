@@ -21,7 +21,7 @@ def request_with(*pieces: bytes, whole: bool) -> Any:
     else:
         loop.call_soon(content.feed_eof)
     client = SimpleNamespace(
-        address="a", request_begun=lambda: None, request_read=lambda: None, take_body=lambda: None
+        address="a", request_begun=lambda: None, request_read=lambda: None, take_body=lambda content: None
     )
     return SimpleNamespace(content=content, content_length=None, protocol=client)
 

@@ -27,7 +27,9 @@ def post(body: bytes = BODY) -> bytes:
     return POST % len(body) + body
 
 
-async def in_time(request: web.BaseRequest) -> JsonAnswer:
+async def in_time(request: web.BaseRequest) -> web.StreamResponse | JsonAnswer:
+    if request.path == "/nobody":
+        return web.Response(text="unread")
     return JsonAnswer(b"later:" + await read_body(request, limit=MIB, budget=BodyBudget()))
 
 
@@ -108,6 +110,41 @@ async def test_what_cannot_be_answered_at_once_keeps_its_body() -> None:
         served.declined = False
         assert await client.ask(post()) == b"now:" + BODY
         assert served.bodies == [BODY, BODY]
+
+
+async def test_a_body_that_nobody_read_is_not_taken_for_the_next_requests() -> None:
+    async with serving() as served, served.connected() as client:
+        served.declined = True
+        unread, longer = post().replace(b"/json", b"/nobody"), b"x" * (SHORT + 1)
+        assert await client.ask(unread) == b"unread"
+        assert await client.ask(post(longer)) == b"later:" + longer
+        client.writer.write(unread + post(b"second") + post(b"third"))
+        assert [await client.read() for _ in range(3)] == [b"unread", b"later:second", b"later:third"]
+
+
+async def test_a_long_answer_is_left_to_who_waits_until_it_is_read() -> None:
+    async with serving() as served, served.connected() as client:
+        body = b"x" * SHORT  # and a few bytes before it
+        assert await client.ask(post(body)) == b"later:" + body
+
+
+async def test_a_length_of_thousands_of_digits_is_a_broken_request() -> None:
+    async with serving() as served, served.connected() as client:
+        client.writer.write(post().replace(b"Content-Length: ", b"Content-Length: " + b"0" * 5_000))
+        assert (await read_to_end(client.reader)).startswith(b"HTTP/1.1 ")
+        assert served.bodies == []
+
+
+async def test_an_answer_that_was_read_late_does_not_end_its_connection() -> None:
+    async with serving(Limits(answer=0.6)) as served, served.connected() as client:
+        connection = next(iter(served.server._open))
+        connection.pause_writing()
+        connection._is_draining, connection.in_request = True, True
+        connection.deadline = asyncio.get_running_loop().time() + 0.6
+        connection.resume_writing()
+        await asyncio.sleep(1.2)
+        assert await client.ask(post()) == b"now:" + BODY
+        assert served.refused == {}
 
 
 @pytest.mark.parametrize(
