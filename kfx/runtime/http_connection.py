@@ -196,7 +196,6 @@ class Connection(web.RequestHandler):
             resp.headers.setdefault("Server", SERVER)
             return await super().finish_response(request, resp, start_time)
         finally:
-            self._body = None
             self._rest()
 
     async def _is_lost_with(self, answer: bytes) -> bool:
