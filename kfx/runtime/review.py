@@ -17,7 +17,7 @@ LARGEST_TEXT = 1536 * 1024
 larger object as a whole, unless it was told to."""
 LARGEST_FRAME = 512 * 1024
 """Bytes of a review beside its objects."""
-MOST_VALUES = 20_000
+MOST_VALUES = 15_000
 """Members and elements of what is read of an object; a handler takes up to 1.5 µs and 800 bytes for each."""
 LONGEST_MESSAGE = 64 * 1024
 """Characters of an answer's message."""
@@ -80,7 +80,7 @@ class AdmissionRequest(Model):
 
         Of ``fields`` (``"spec"``, ``"status.trials"``) where some are named, the rest being skipped unread.
         Raises InvalidRequest if there is no object, or one of more than 2 MiB, or if what is read has more
-        than 20,000 values, 100 levels, or an integer beyond int64.
+        than 15,000 values, 100 levels, or an integer beyond int64.
         """
         found = _decode(self.object, "request.object", fields)
         if found is None:

@@ -108,10 +108,10 @@ def test_of_the_new_experiment_metadata_and_spec_are_read() -> None:
 def test_an_experiment_that_is_too_large_is_refused_unless_it_is_being_deleted() -> None:
     spec = {"x": [0] * 30_000}
     with pytest.raises(
-        InvalidRequest, match=r"request\.object \(metadata, spec\) has more than 20000 values"
+        InvalidRequest, match=r"request\.object \(metadata, spec\) has more than 15000 values"
     ):
         read_experiment(request({"metadata": {}, "spec": spec}))
-    with pytest.raises(InvalidRequest, match="more than 20000 values"):
+    with pytest.raises(InvalidRequest, match="more than 15000 values"):
         read_experiment(request({"spec": spec}))
     going = {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}, "spec": spec}
     assert read_experiment(request(going)) is None

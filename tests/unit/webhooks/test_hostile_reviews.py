@@ -64,7 +64,7 @@ def test_more_values_than_any_experiment_has_are_refused_unread(name: str, which
     piece = SHAPES[name]
     body = frame(b'{"spec":{"x":[%s1]}}' % (piece * (MOST_READ // len(piece))))
     response = check_answer(run(answer(body, handlers()[which])))
-    wanted = "request.object (metadata, spec) has more than 20000 values; shorten its lists"
+    wanted = "request.object (metadata, spec) has more than 15000 values; shorten its lists"
     assert response["status"]["message"] == wanted
 
 

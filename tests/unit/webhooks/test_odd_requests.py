@@ -89,10 +89,10 @@ async def judging(parameters: int) -> int:
     [
         ({"text": "x" * 1_500_000}, ""),
         ({"text": "x" * 6_000_000}, "has 6000011 bytes"),
-        ({"list": [0] * 19_000, "text": "x" * 1_400_000}, ""),
-        ({f"key-{number}": {"a": "x" * 60} for number in range(9_000)}, ""),
-        ({"list": [0] * 700_000}, "more than 20000 values"),
-        ({f"key-{number}": {"a": [number]} for number in range(60_000)}, "more than 20000 values"),
+        ({"list": [0] * 14_000, "text": "x" * 1_400_000}, ""),
+        ({f"key-{number}": {"a": "x" * 60} for number in range(7_000)}, ""),
+        ({"list": [0] * 700_000}, "more than 15000 values"),
+        ({f"key-{number}": {"a": [number]} for number in range(60_000)}, "more than 15000 values"),
     ],
     ids=["text", "too much text", "numbers", "members", "too many numbers", "too many members"],
 )
