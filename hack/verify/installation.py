@@ -9,21 +9,15 @@ from pathlib import Path
 import yaml
 
 from hack.cluster.layout import Layout
-from hack.cluster.tokens import write_token_kubeconfig
 from kfx.katib.names import LABEL_INJECTION, WEBHOOK_CONFIGURATION
 from kfx.kube.client import Client
 from kfx.kube.credentials import Credentials, load_credentials
-from kfx.kube.errors import AlreadyExists, NotFound
-from kfx.kube.resource import Resource, guess_resource
+from kfx.kube.errors import NotFound
 from kfx.runtime.cert_store import WEBHOOK_CONFIGURATIONS
 from tests.cluster.crds import install_crds
 from tests.cluster.katib import NAMESPACE
+from tests.cluster.site import CONFIG, CORE, NAMESPACES, account_of_kfx, ensure, grant_rights
 from tests.serving import new_pair, write_pair
-
-CONFIG = Path(__file__).resolve().parents[2] / "config"
-CORE, ACCOUNT = "kubeflow", "katib-controller"
-RIGHTS = ("service_account", "cluster_role", "cluster_role_binding", "role", "role_binding")
-NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +45,13 @@ async def installed(layout: Layout, folder: Path) -> AsyncIterator[Installation]
     """As ``config/default`` installs it, but for the Deployment; the webhooks go with the block."""
     async with Client.connect(load_credentials(str(layout.kubeconfig)), user_agent="test") as admin:
         await install_crds(admin)
-        await _ensure(admin, NAMESPACES, {"metadata": {"name": CORE}})
+        await ensure(admin, NAMESPACES, {"metadata": {"name": CORE}})
         labels = {"metadata": {"labels": {LABEL_INJECTION: "enabled"}}}
         await admin.patch(NAMESPACES, "", NAMESPACE, labels)
-        for name in RIGHTS:
-            document = yaml.safe_load((CONFIG / "rbac" / f"{name}.yaml").read_text())
-            await _ensure(admin, guess_resource(document["apiVersion"], document["kind"]), document)
-        file = folder / "account.kubeconfig"
-        write_token_kubeconfig(layout, namespace=CORE, service_account=ACCOUNT, file=file)
+        await grant_rights(admin)
         pair = new_pair()
         write_pair(folder, pair)
-        yield Installation(admin, load_credentials(str(file)), folder, pair.authorities[0])
+        yield Installation(admin, account_of_kfx(layout, folder), folder, pair.authorities[0])
         for resource in WEBHOOK_CONFIGURATIONS:
             with suppress(NotFound):
                 await admin.delete(resource, "", WEBHOOK_CONFIGURATION)
-
-
-async def _ensure(client: Client, resource: Resource, document: dict[str, object]) -> None:
-    with suppress(AlreadyExists):
-        await client.create(resource, document)

@@ -13,7 +13,7 @@ from typing import Any
 
 from hack.cluster.layout import Layout
 from hack.verify.check import Limits
-from hack.verify.installation import CORE, installed
+from hack.verify.installation import installed
 from hack.verify.invariants import Report, judge_log
 from hack.verify.kill_points import Point, Schedule
 from hack.verify.replica import LEASE
@@ -35,6 +35,7 @@ from kfx.services.rpc import Service
 from kfx.store.observations import ObservationStore
 from tests.cluster.installation import free_ports
 from tests.cluster.katib import NAMESPACE, condition, manifest
+from tests.cluster.site import CORE
 from tests.katib_objects import JOBS
 
 TRIALS, PARALLEL = 12, 3

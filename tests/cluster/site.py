@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from hack.cluster.layout import Layout
+from hack.cluster.tokens import write_token_kubeconfig
 from kfx.apis.core import Pod
 from kfx.apis.experiment import Experiment
 from kfx.apis.suggestion import Suggestion
@@ -20,8 +22,9 @@ from kfx.apis.trial import Trial
 from kfx.commands.platform_facts import ENDPOINT_SLICES, LEASE, SERVICES
 from kfx.katib.names import CERTIFICATE_SECRET, LABEL_INJECTION, SERVICE, WEBHOOK_CONFIGURATION
 from kfx.kube.client import Client
+from kfx.kube.credentials import Credentials, load_credentials
 from kfx.kube.errors import AlreadyExists, NotFound
-from kfx.kube.resource import Resource
+from kfx.kube.resource import Resource, guess_resource
 from kfx.runtime.cert_store import SECRETS, WEBHOOK_CONFIGURATIONS
 from kfx.runtime.lease import LEASES
 from tests.cluster.katib import NAMESPACE, manifest
@@ -68,6 +71,21 @@ async def ensure(client: Client, resource: Resource, manifest: dict[str, Any], n
     """It is there, as ``manifest`` says or as it was before."""
     with suppress(AlreadyExists):
         await client.create(resource, manifest, namespace=namespace)
+
+
+async def grant_rights(client: Client, folder: Path = CONFIG / "rbac") -> None:
+    """Make the account and the rights that a folder of ``config`` describes."""
+    for path in sorted(folder.glob("*.yaml")):
+        if path.name != "kustomization.yaml":
+            for document in yaml.safe_load_all(path.read_text()):
+                await ensure(client, guess_resource(document["apiVersion"], document["kind"]), document)
+
+
+def account_of_kfx(layout: Layout, folder: Path) -> Credentials:
+    """Those of ServiceAccount kubeflow/katib-controller, by a token in a kubeconfig of ``folder``."""
+    file = folder / "kubeconfig"
+    write_token_kubeconfig(layout, namespace=CORE, service_account="katib-controller", file=file)
+    return load_credentials(str(file))
 
 
 async def install_definitions(client: Client) -> None:

@@ -7,19 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import yaml
 
 from hack.cluster.layout import Layout
-from hack.cluster.tokens import write_token_kubeconfig
 from kfx.apis.common import MetricLog
 from kfx.apis.experiment import Experiment
 from kfx.apis.trial import Trial
 from kfx.build import controllers, utc_now
 from kfx.controllers.left_behind import CONFIG_MAPS, NAME
 from kfx.kube.client import Client
-from kfx.kube.credentials import Credentials, load_credentials
+from kfx.kube.credentials import Credentials
 from kfx.kube.errors import NotFound
-from kfx.kube.resource import guess_resource
 from kfx.runtime.events import EVENTS
 from kfx.services import external_store
 from kfx.services.db_manager import DBManager
@@ -29,7 +26,7 @@ from kfx.store.observations import ObservationStore
 from tests.cluster.crds import install_crds
 from tests.cluster.installation import free_ports, readiness
 from tests.cluster.katib import NAMESPACE, Platform, condition, manifest, words, working
-from tests.cluster.site import CONFIG, CORE, NAMESPACES, ensure
+from tests.cluster.site import CORE, NAMESPACES, account_of_kfx, ensure, grant_rights
 
 pytestmark = [pytest.mark.cluster, pytest.mark.real_time, pytest.mark.timeout(900)]
 
@@ -123,14 +120,7 @@ async def test_a_trial_that_goes_meanwhile_is_let_go_in_time_and_its_rows_are_sw
     monkeypatch.setattr(controllers, "DELETION_PATIENCE", 1.0)
     await install_crds(client)
     async with working(client, credentials, tmp_path, environ=manager.environ) as platform:
-        async with manager.up():
-            await client.create(
-                Experiment.resource, manifest("left", most=1, parallel=1), namespace=NAMESPACE
-            )
-            (name,) = await platform.running_trials("left", 1)
-            await manager.report(name, "0.5")
-        await client.delete(Experiment.resource, NAMESPACE, "left", propagation="Background")
-        await platform.until(lambda: is_gone(platform, name))
+        name = await leave_behind(client, platform, manager, "left")
         told = f"the observations of Trial {NAMESPACE}/{name} are left in the store"
         await platform.until(lambda: says(platform, name, told))
         assert len(await manager.store.get(name)) == 1
@@ -142,13 +132,8 @@ async def test_a_trial_that_goes_meanwhile_is_let_go_in_time_and_its_rows_are_sw
 async def own(client: Client, cluster: Layout, tmp_path: Path) -> Credentials:
     """kfx's service account with the rights of config/rbac."""
     await ensure(client, NAMESPACES, {"metadata": {"name": CORE}})
-    for path in sorted((CONFIG / "rbac").glob("*.yaml")):
-        if path.name != "kustomization.yaml":
-            for document in yaml.safe_load_all(path.read_text()):
-                await ensure(client, guess_resource(document["apiVersion"], document["kind"]), document)
-    file = tmp_path / "kubeconfig"
-    write_token_kubeconfig(cluster, namespace=CORE, service_account="katib-controller", file=file)
-    return load_credentials(str(file))
+    await grant_rights(client)
+    return account_of_kfx(cluster, tmp_path)
 
 
 async def test_what_one_process_has_left_in_the_store_the_next_one_sweeps(
@@ -162,19 +147,24 @@ async def test_what_one_process_has_left_in_the_store_the_next_one_sweeps(
     monkeypatch.setattr(controllers, "DELETION_PATIENCE", 1.0)
     await install_crds(client)
     async with working(client, own, tmp_path, environ=manager.environ) as platform:
-        async with manager.up():
-            await client.create(
-                Experiment.resource, manifest("twice", most=1, parallel=1), namespace=NAMESPACE
-            )
-            (name,) = await platform.running_trials("twice", 1)
-            await manager.report(name, "0.5")
-        await client.delete(Experiment.resource, NAMESPACE, "twice", propagation="Background")
-        await platform.until(lambda: is_gone(platform, name))
+        name = await leave_behind(client, platform, manager, "twice")
         assert await kept(client) == [f"{NAMESPACE}.{name}"]
     assert len(await manager.store.get(name)) == 1
     async with manager.up(), working(client, own, tmp_path, environ=manager.environ) as platform:
         await platform.until(lambda: is_empty(manager, name))
         await platform.until(lambda: nothing_kept(client))
+
+
+async def leave_behind(client: Client, platform: Platform, manager: DatabaseManager, experiment: str) -> str:
+    """The name of a trial that has reported, and has gone while the store was away."""
+    async with manager.up():
+        document = manifest(experiment, most=1, parallel=1)
+        await client.create(Experiment.resource, document, namespace=NAMESPACE)
+        (name,) = await platform.running_trials(experiment, 1)
+        await manager.report(name, "0.5")
+    await client.delete(Experiment.resource, NAMESPACE, experiment, propagation="Background")
+    await platform.until(lambda: is_gone(platform, name))
+    return name
 
 
 async def kept(client: Client) -> list[str]:

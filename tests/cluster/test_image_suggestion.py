@@ -16,7 +16,6 @@ import yaml
 from grpc import StatusCode
 
 from hack.cluster.layout import Layout
-from hack.cluster.tokens import write_token_kubeconfig
 from kfx.apis.apps import Deployment, Service
 from kfx.apis.experiment import Experiment
 from kfx.apis.suggestion import Suggestion
@@ -32,6 +31,7 @@ from kfx.runtime.events import EVENTS
 from tests.algorithm_service import AlgorithmService, Served, serving
 from tests.cluster.crds import install_crds
 from tests.cluster.katib import NAMESPACE, Platform, condition, manifest, words, working
+from tests.cluster.site import account_of_kfx, grant_rights
 
 pytestmark = [pytest.mark.cluster, pytest.mark.real_time, pytest.mark.timeout(900)]
 
@@ -82,12 +82,8 @@ async def client(cluster: Layout) -> AsyncIterator[Client]:
 @pytest.fixture
 async def credentials(client: Client, cluster: Layout, tmp_path: Path) -> Credentials:
     """kfx's service account with its own rights."""
-    for path in sorted((CONFIG / "rbac").glob("*.yaml")):
-        if path.name != "kustomization.yaml":
-            await make(client, *yaml.safe_load_all(path.read_text()))
-    file = tmp_path / "kubeconfig"
-    write_token_kubeconfig(cluster, namespace=CORE, service_account="katib-controller", file=file)
-    return load_credentials(str(file))
+    await grant_rights(client)
+    return account_of_kfx(cluster, tmp_path)
 
 
 @pytest.fixture

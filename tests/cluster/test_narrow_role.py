@@ -3,23 +3,19 @@
 import asyncio
 from base64 import b64encode
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from structlog.testing import capture_logs
 
 from hack.cluster.layout import Layout
-from hack.cluster.tokens import write_token_kubeconfig
 from kfx.apis.core import Pod
 from kfx.apis.experiment import Experiment
 from kfx.apis.trial import Trial
 from kfx.kube.client import Client
 from kfx.kube.credentials import Credentials, load_credentials
-from kfx.kube.errors import AlreadyExists
-from kfx.kube.resource import Resource, guess_resource
+from kfx.kube.resource import Resource
 from kfx.runtime.cert_store import SECRETS
 from kfx.runtime.events import EVENTS
 from tests.cluster.installation import (
@@ -37,6 +33,7 @@ from tests.cluster.installation import (
 from tests.cluster.job_kinds import RUN, install
 from tests.cluster.job_kinds import remove as remove_kinds
 from tests.cluster.katib import NAMESPACE, Platform, condition, manifest, working
+from tests.cluster.site import account_of_kfx, grant_rights
 from tests.cluster.test_webhooks import pod, register
 from tests.katib_objects import JOBS
 
@@ -57,19 +54,14 @@ MORE = [
 async def client(cluster: Layout) -> AsyncIterator[Client]:
     """The administrator's, with Katib's role bound to katib-controller."""
     async with prepared(load_credentials(str(cluster.kubeconfig))) as client:
-        for name in ("service_account", "cluster_role", "cluster_role_binding"):
-            document = yaml.safe_load((ROLE / f"{name}.yaml").read_text())
-            with suppress(AlreadyExists):
-                await client.create(guess_resource(document["apiVersion"], document["kind"]), document)
+        await grant_rights(client, ROLE)
         yield client
 
 
 @pytest.fixture
 def narrow(client: Client, cluster: Layout, tmp_path: Path) -> Credentials:
     """Those of ServiceAccount kubeflow/katib-controller."""
-    file = tmp_path / "kubeconfig"
-    write_token_kubeconfig(cluster, namespace=CORE, service_account="katib-controller", file=file)
-    return load_credentials(str(file))
+    return account_of_kfx(cluster, tmp_path)
 
 
 def told(lines: list[Any], event: str) -> list[Any]:
