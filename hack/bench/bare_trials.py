@@ -6,7 +6,6 @@ What is written is what a run of kfx has left on the same server, so it is as la
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from hack.bench import server
@@ -14,6 +13,7 @@ from hack.bench.figures import Figures
 from hack.bench.operators.finisher import Job, completed
 from hack.bench.server import NAMESPACE
 from kfx.apis.trial import Trial
+from kfx.build import utc_now
 from kfx.kube.client import Client
 from kfx.runtime.events import EVENTS
 
@@ -66,8 +66,8 @@ async def write_trial(client: Client, sample: Sample, name: str) -> None:
     manifest = {**sample.trial["spec"]["runSpec"], "metadata": metadata}
     job = await client.create(Job.resource, manifest, namespace=NAMESPACE)
     await _set_status(client, name, {"conditions": status["conditions"][:2]})
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    await client.patch(Job.resource, NAMESPACE, name, {"status": completed(now)}, subresource="status")
+    ended = {"status": completed(utc_now())}
+    await client.patch(Job.resource, NAMESPACE, name, ended, subresource="status")
     await _set_status(client, name, status)
     uid = job["metadata"]["uid"]
     await client.delete(Job.resource, NAMESPACE, name, uid=uid, propagation="Foreground")

@@ -72,14 +72,18 @@ def _watch(parts: Parts, experiment: Controller, suggestion: Controller, trial: 
     watch(Deployment, of_suggestion, suggestion.queue)
     watch(Service, of_suggestion, suggestion.queue)
     watch(Trial, itself, trial.queue)
-    of_trial = EnqueueRequestForOwner("kubeflow.org", "Trial")
     for kind in parts.jobs:
-        watch(kind, of_trial, trial.queue, unless_expected(parts.trials))
+        _watch_jobs(parts, kind, trial)
     of_pod = EnqueueRequestsFromMapFunc(indexes.trial_of_pod)
     watch(Pod, of_pod, trial.queue, label_selector=indexes.TRIAL_PODS)
     watch(Experiment, experiments_gauge(registry), experiment.queue)
     watch(Trial, trials_gauge(registry), trial.queue)
     watch(Trial, parts.tallies, experiment.queue)
+
+
+def _watch_jobs(parts: Parts, kind: Resource, trial: Controller) -> None:
+    of_trial = EnqueueRequestForOwner("kubeflow.org", "Trial")
+    parts.cache.watch(kind, of_trial, trial.queue, unless_expected(parts.trials))
 
 
 def _gather_for(parts: Parts, request: Request) -> float:
@@ -163,7 +167,7 @@ def _build_trial(parts: Parts) -> Controller:
 def _follow(parts: Parts, trial: Controller, kind: Resource) -> Lister[Unstructured]:
     """Jobs of a kind, from now on; for want of the right to, trials of it wait and say why."""
     found = parts.cache.dynamic(kind, optional=WITHOUT_JOBS)
-    parts.cache.watch(kind, EnqueueRequestForOwner("kubeflow.org", "Trial"), trial.queue)
+    _watch_jobs(parts, kind, trial)
     return found
 
 

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
+from kfx.controllers.templates import CONFIG_MAPS
 from kfx.kube.errors import AlreadyExists, ApiError, Forbidden, NotFound
 from kfx.kube.resource import Resource
 from kfx.runtime.log import get_logger
 from kfx.runtime.reconcile import Request
 
-CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
 NAME = "kfx-left-behind"
 MOST = 5_000
 """Trials that are remembered; as keys they fill two thirds of the largest ConfigMap."""

@@ -52,7 +52,7 @@ class StatusPace:
         if left <= 0 or status.conditions != experiment.status.conditions:
             self._written.put(uid, now)
             return plan
-        return replace(plan, status=None, requeue_after=_sooner(left, plan))
+        return replace(plan, status=None).requeued_within(left)
 
 
 class AskPace:
@@ -80,7 +80,7 @@ class AskPace:
             self._asked.put(uid, (now, ask.requests))
             return plan
         others = tuple(patch for patch in plan.patch if patch is not ask.patch)
-        return replace(plan, patch=others, requeue_after=_sooner(left, plan))
+        return replace(plan, patch=others).requeued_within(left)
 
 
 class ExperimentPace:
@@ -107,7 +107,3 @@ def _as_ask(patch: Patch) -> _Ask | None:
     if isinstance(target, Suggestion) and requests > target.spec.requests:
         return _Ask(patch, target, requests)
     return None
-
-
-def _sooner(left: float, plan: Plan) -> float:
-    return left if plan.requeue_after is None else min(left, plan.requeue_after)

@@ -32,5 +32,4 @@ class UnreadableTrials:
             self._told.put(experiment.metadata.uid, (problems, self._clock() + left))
             places = experiment.spec.parallel_trial_count or DEFAULT_PARALLEL
             plan = replace(plan, notes=(*plan.notes, trials_unreadable(problems, places)))
-        again = left if plan.requeue_after is None else min(left, plan.requeue_after)
-        return replace(plan, requeue_after=again)
+        return plan.requeued_within(left)

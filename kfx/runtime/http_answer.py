@@ -7,7 +7,7 @@ to judge a review.
 import time
 from email.utils import formatdate
 
-from aiohttp import HttpVersion11, web
+from aiohttp import HttpVersion, HttpVersion11, web
 
 SERVER = "kfx"
 """Else aiohttp would name the versions of Python and of itself."""
@@ -33,9 +33,9 @@ class JsonAnswer:
         return web.Response(body=self.body, headers={"Content-Type": JSON})
 
 
-def is_plain(request: web.BaseRequest) -> bool:
-    """Whether the answer is neither shortened nor the connection's last, nor of an older HTTP."""
-    return request.method == "POST" and request.keep_alive is True and request.version == HttpVersion11
+def is_plain(method: str, version: HttpVersion, *, stays: bool) -> bool:
+    """Whether a request's answer is neither shortened nor its connection's last, nor of an older HTTP."""
+    return method == "POST" and stays and version == HttpVersion11
 
 
 class _Clock:

@@ -1,4 +1,4 @@
-"""One client's connection: aiohttp parses and writes, here stands what it leaves open.
+"""One client's connection: aiohttp parses and writes; here its clock is kept, and plain answers go past it.
 
 A short request that can be answered without a wait is answered as soon as its last byte is there. aiohttp
 would wake a task for the connection, which makes a request and a task for its handler, and waits for that:
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
-from aiohttp import HttpVersion11, StreamReader, web
+from aiohttp import StreamReader, web
 from aiohttp.http_parser import RawRequestMessage
 
 from kfx.runtime.http_answer import SERVER, JsonAnswer, is_plain
@@ -116,7 +116,7 @@ class Connection(web.RequestHandler):
         message, content = self._messages[0]
         if self.writing_paused or self._keepalive_handle is None or type(message) is not RawRequestMessage:
             return None
-        if message.method != "POST" or message.should_close or message.version != HttpVersion11:
+        if not is_plain(message.method, message.version, stays=not message.should_close):
             return None
         length = message.headers.get("Content-Length", "")
         is_number = len(length) <= DIGITS and length.isdecimal()
@@ -190,7 +190,8 @@ class Connection(web.RequestHandler):
     ) -> tuple[web.StreamResponse, bool]:
         try:
             if isinstance(resp, JsonAnswer):
-                if is_plain(request) and not self._upgraded:
+                stays = request.keep_alive is True
+                if is_plain(request.method, request.version, stays=stays) and not self._upgraded:
                     return resp, await self._is_lost_with(resp.encode())
                 resp = resp.as_response()
             resp.headers.setdefault("Server", SERVER)

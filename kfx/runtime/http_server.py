@@ -1,8 +1,8 @@
 """The bounded HTTP/1.1 server under admission, health and metrics.
 
-aiohttp parses and writes; here stands what it leaves open: caps on connections (in all and by address),
-a limit on the TLS handshake, on the time from a request's first byte to its last, and on an answer nobody
-reads. Connections are accepted here one by one, so that a cap counts those whose handshake still runs.
+Here stands what aiohttp leaves open: caps on connections (in all and by address), a limit on the TLS
+handshake, and the sweep that drops whoever is past the deadline of its connection. Connections are
+accepted here one by one, so that a cap counts those whose handshake still runs.
 """
 
 import asyncio

@@ -6,7 +6,7 @@ before the status, which may only speak of what exists.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kfx.kube.model import KubeObject, Model
@@ -90,3 +90,8 @@ class Plan:
     notes: tuple[Note, ...] = ()
     counts: tuple[Count, ...] = ()
     requeue_after: float | None = None
+
+    def requeued_within(self, seconds: float) -> "Plan":
+        """The same, with another look after so many seconds at the latest."""
+        after = seconds if self.requeue_after is None else min(seconds, self.requeue_after)
+        return replace(self, requeue_after=after)

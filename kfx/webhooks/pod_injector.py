@@ -5,7 +5,7 @@ from typing import Any, Protocol, TypeVar
 
 from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
-from kfx.katib.injection import Operations, TrialPod, inject
+from kfx.katib.injection import InjectionSettings, Operations, TrialPod, inject
 from kfx.katib.katib_config import EMPTY_CONFIG, KatibConfigError
 from kfx.katib.names import LABEL_EXPERIMENT
 from kfx.katib.pod_shape import PodShapeError, check_pod
@@ -79,12 +79,10 @@ class PodInjector:
         if not trial or settings is None:
             return None
         seen = TrialPod.of(pod, trial)
-        if not seen.needs_collector:
-            return Allowed(inject(seen, suggestion=None, config=EMPTY_CONFIG, settings=settings) or None)
-        suggestion = self._cached_suggestion(trial)
-        if suggestion is None or seen.commandless is not None:
+        suggestion = self._cached_suggestion(trial) if seen.needs_collector else None
+        if seen.needs_collector and (suggestion is None or seen.commandless is not None):
             return None
-        return Allowed(inject(seen, suggestion=suggestion, config=self._config.read(), settings=settings))
+        return Allowed(self._operations(seen, settings, suggestion) or None)
 
     async def handle(self, request: AdmissionRequest) -> Verdict:
         """A pod of no trial passes untouched; one whose trial cannot be read is put off with code 500."""
@@ -122,15 +120,21 @@ class PodInjector:
     async def _inject(self, pod: TrialPod) -> Operations:
         settings = self._settings.known or await self._settings.read()
         if not pod.needs_collector:
-            return inject(pod, suggestion=None, config=EMPTY_CONFIG, settings=settings)
+            return self._operations(pod, settings, None)
+        suggestion = self._cached_suggestion(pod.trial) or await self._read_suggestion(pod.trial)
         commandless = pod.commandless
-        return inject(
-            pod,
-            suggestion=self._cached_suggestion(pod.trial) or await self._read_suggestion(pod.trial),
-            config=self._config.read(),
-            settings=settings,
-            image=() if commandless is None else await self._image_words(commandless, pod),
-        )
+        image = () if commandless is None else await self._image_words(commandless, pod)
+        return self._operations(pod, settings, suggestion, image)
+
+    def _operations(
+        self,
+        pod: TrialPod,
+        settings: InjectionSettings,
+        suggestion: Suggestion | None,
+        image: Sequence[str] = (),
+    ) -> Operations:
+        config = self._config.read() if pod.needs_collector else EMPTY_CONFIG
+        return inject(pod, suggestion=suggestion, config=config, settings=settings, image=image)
 
     async def _image_words(self, container: Mapping[str, Any], pod: TrialPod) -> Sequence[str]:
         trial = pod.trial

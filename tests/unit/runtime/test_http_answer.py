@@ -53,4 +53,5 @@ def test_as_a_response_it_says_the_same() -> None:
 def test_only_a_request_that_gets_all_of_it_is_plain(
     method: str, version: HttpVersion, headers: dict[str, str], plain: bool
 ) -> None:
-    assert is_plain(make_mocked_request(method, "/", headers=headers, version=version)) is plain
+    request = make_mocked_request(method, "/", headers=headers, version=version)
+    assert is_plain(request.method, request.version, stays=request.keep_alive is True) is plain
