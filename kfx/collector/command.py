@@ -36,6 +36,8 @@ def main(words: Sequence[str]) -> int:
 
 def run(arguments: Arguments, table: ProcessTable | None = None) -> None:
     """Collects for one trial. Raises CollectorError."""
+    ending = _hear_the_end() if arguments.native else None
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # kept back since the program started
     path = Path(arguments.path)
     # Before the wait: a filter that cannot be used should not cost a training.
     parse = (
@@ -48,7 +50,7 @@ def run(arguments: Arguments, table: ProcessTable | None = None) -> None:
         table or ProcessTable(),
         path,
         poll_interval=arguments.poll_interval,
-        ending=_hear_the_end() if arguments.native else None,
+        ending=ending,
     )
     try:
         training.wait(wait_all=arguments.wait_all, timeout=arguments.timeout, on_poll=tail.copy)

@@ -138,7 +138,10 @@ def succeeded(kfx: Platform, name: str) -> dict[str, str]:
     found = ending(kfx.ended(name, timeout=120))
     (trial,) = kfx.get("trials", selector=f"{EXPERIMENT}={name}")
     assert found is not None
-    assert found["type"] == "Succeeded", trial["status"]
+    if found["type"] != "Succeeded":
+        (pod,) = kfx.get("pods", selector=f"{EXPERIMENT}={name}")
+        log = kfx.kubectl("-n", NAMESPACE, "logs", pod["metadata"]["name"], "-c", COLLECTOR)
+        pytest.fail(f"{trial['status']}\npod: {pod['status']}\ncollector: {log}", pytrace=False)
     return {
         metric["name"]: metric["latest"]
         for metric in trial["status"]["observation"]["metrics"]

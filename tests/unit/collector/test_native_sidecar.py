@@ -17,6 +17,15 @@ from tests.unit.katib.test_command import expand
 
 pytestmark = pytest.mark.real_time
 
+TOLD_WHILE_IT_LOADS = """
+import os, signal, sys
+os.kill(os.getpid(), signal.SIGTERM)
+print("told", file=sys.stderr, flush=True)
+del sys.modules["re2"]
+sys.path.remove(os.path.dirname(__file__))
+import re2
+"""
+
 COLLECTOR = "import sys; from kfx.collector import main; sys.exit(main(sys.argv[1:]))"
 
 
@@ -86,3 +95,22 @@ async def test_it_waits_for_the_training_and_reports_when_all_but_sidecars_have_
             ("loss", "0.5"),
             ("accuracy", "1"),
         ]
+
+
+async def test_it_reports_though_the_training_was_over_before_it_had_loaded(tmp_path: Path) -> None:
+    log = tmp_path / "metrics.log"
+    log.write_text("loss=0.5\n")
+    (tmp_path / "7.pid").write_text("completed\n")
+    (tmp_path / "shim").mkdir()
+    (tmp_path / "shim" / "re2.py").write_text(TOLD_WHILE_IT_LOADS)
+    async with running_store(tmp_path / "observations.db") as (address, store):
+        given = [*words(log, address), "-p", "20ms", "-native", "true", "-w", "false"]
+        collector = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "kfx", "metrics-collector", *given),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(tmp_path / "shim")},
+        )
+        _, said = await collector.communicate()
+        assert said.startswith(b"told\n")
+        assert (collector.returncode, len(await store.get("trial"))) == (0, 1), said.decode()
