@@ -7,7 +7,7 @@ remove, so a field that kfx does not know survives; a pod that has everything al
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from operator import methodcaller
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -20,6 +20,7 @@ from kfx.katib.compose import service_name
 from kfx.katib.image_suggestion import Inside
 from kfx.katib.katib_config import KatibConfigError, RuntimeConfig
 from kfx.katib.names import LABEL_EXPERIMENT, LABEL_TRIAL
+from kfx.katib.pod_shape import Container, Pod, PodSpec, is_stated
 from kfx.katib.sidecar import (
     METRICS_VOLUME,
     NATIVE_GRACE,
@@ -40,7 +41,9 @@ SUGGESTION_DIR = "suggestion_trial_dir"
 TRIAL_NAME_ENV = "KATIB_TRIAL_NAME"
 _TRIAL_NAME_PATH = f"metadata.labels['{LABEL_TRIAL}']"
 _TRIAL_NAME_VARIABLE = {"name": TRIAL_NAME_ENV, "valueFrom": {"fieldRef": {"fieldPath": _TRIAL_NAME_PATH}}}
-_NAME = methodcaller("get", "name")
+_NAME = attrgetter("name")
+
+_NO_SPEC = PodSpec()
 
 Operations = list[dict[str, Any]]
 
@@ -79,10 +82,10 @@ class TrialPod(msgspec.Struct, frozen=True, gc=False):
     ``needs_collector``: whether a container must be added, as to a primary pod that does not push.
     """
 
-    document: Mapping[str, Any]
+    spec: PodSpec
     trial: Trial
     labels: Mapping[str, str]
-    containers: Sequence[Mapping[str, Any]]
+    containers: Sequence[Container]
     index: int | None
     kind: str
     is_primary: bool
@@ -90,10 +93,10 @@ class TrialPod(msgspec.Struct, frozen=True, gc=False):
     needs_collector: bool
 
     @classmethod
-    def of(cls, pod: Mapping[str, Any], trial: Trial) -> "TrialPod":
-        """``pod`` must have a pod's types (:func:`kfx.katib.pod_shape.check_pod`)."""
-        labels = (pod.get("metadata") or {}).get("labels") or {}
-        containers = (pod.get("spec") or {}).get("containers") or ()
+    def of(cls, pod: Pod, trial: Trial) -> "TrialPod":
+        """What is asked, answered once."""
+        labels, spec = pod.labels, pod.spec or _NO_SPEC
+        containers = spec.containers or ()
         names = [*map(_NAME, containers)]
         name = trial.spec.primary_container_name
         index = names.index(name) if name in names else None
@@ -104,15 +107,15 @@ class TrialPod(msgspec.Struct, frozen=True, gc=False):
         is_primary = (trial.spec.primary_pod_labels or {}).items() <= labels.items()
         kind = collector_kind(trial)
         needs = is_primary and kind != "Push" and not was_here
-        return cls(pod, trial, labels, containers, index, kind, is_primary, was_here, needs)
+        return cls(spec, trial, labels, containers, index, kind, is_primary, was_here, needs)
 
     @property
-    def commandless(self) -> Mapping[str, Any] | None:
+    def commandless(self) -> Container | None:
         """The primary container whose image must say what it runs; ``None`` where that need not be known."""
         if self.index is None or self.kind not in WRAPPED_KINDS or not self.needs_collector:
             return None
         primary = self.containers[self.index]
-        return None if primary.get("command") else primary
+        return None if primary.command else primary
 
 
 def inject(
@@ -138,7 +141,7 @@ def inject(
     primary = pod.containers[index]
     path = f"/spec/containers/{index}"
     if not _names_trial(primary):
-        _append(found, path, primary, "env", [_TRIAL_NAME_VARIABLE])
+        _append(found, f"{path}/env", primary.env, [_TRIAL_NAME_VARIABLE])
     if pod.needs_collector:
         if suggestion is None:
             raise InjectionError(
@@ -148,15 +151,15 @@ def inject(
         sidecar = _sidecar(pod, primary, suggestion, config, settings)
         place = metrics_place(trial)
         mounts = _add_collector(found, pod, suggestion, sidecar, place)
-        _append(found, path, primary, "volumeMounts", mounts.of_primary)
-        _append(found, "/spec", pod.document["spec"], "volumes", mounts.volumes)
+        _append(found, f"{path}/volumeMounts", primary.volume_mounts, mounts.of_primary)
+        _append(found, "/spec/volumes", pod.spec.volumes, mounts.volumes)
         if place is not None and pod.kind in WRAPPED_KINDS:
             _add_wrapped(found, path, pod, primary, place, image)
     return found
 
 
 def _without_primary(pod: TrialPod) -> str:
-    names = ", ".join(str(container.get("name")) for container in pod.containers) or "none"
+    names = ", ".join(str(container.name) for container in pod.containers) or "none"
     return (
         f"unable to find primary container {pod.trial.spec.primary_container_name} of Trial "
         f"{pod.trial.metadata.name} in pod containers: {names}; correct primaryContainerName or "
@@ -180,28 +183,28 @@ def _add_collector(
         mounts.of_primary.append(mount)
         mounts.volumes.append({"name": METRICS_VOLUME, "emptyDir": {}})
         sidecar["volumeMounts"] = [*(sidecar.get("volumeMounts") or ()), mount]
-    _place_sidecar(found, pod.document["spec"], sidecar)
+    _place_sidecar(found, pod.spec, sidecar)
     found.append({"op": "add", "path": "/spec/shareProcessNamespace", "value": True})
     return mounts
 
 
-def _place_sidecar(found: Operations, pod_spec: Mapping[str, Any], sidecar: Mapping[str, Any]) -> None:
+def _place_sidecar(found: Operations, pod_spec: PodSpec, sidecar: Mapping[str, Any]) -> None:
     """Only as an init container has a container a restart policy: kubelets let it stay beside the others.
 
     Its time to report is the pod's to end, which no training needs: SIGTERM ends its wrapping shell at once.
     """
     if "restartPolicy" not in sidecar:
-        _append(found, "/spec", pod_spec, "containers", [sidecar])
+        _append(found, "/spec/containers", pod_spec.containers, [sidecar])
         return
-    _append(found, "/spec", pod_spec, "initContainers", [sidecar])
-    if (pod_spec.get("terminationGracePeriodSeconds") or 0) >= NATIVE_GRACE:
+    _append(found, "/spec/initContainers", pod_spec.init_containers, [sidecar])
+    if (pod_spec.termination_grace_period_seconds or 0) >= NATIVE_GRACE:
         return
     found.append({"op": "add", "path": "/spec/terminationGracePeriodSeconds", "value": NATIVE_GRACE})
 
 
 def _sidecar(
     pod: TrialPod,
-    primary: Mapping[str, Any],
+    primary: Container,
     suggestion: Suggestion,
     config: RuntimeConfig,
     settings: InjectionSettings,
@@ -220,10 +223,10 @@ def _sidecar(
         early_stopping_address=_stopping_address(suggestion, settings),
     )
     if entry.image == settings.collector_image:
-        spec = pod.document["spec"]
-        return compose_own_sidecar(trial, entry, args, primary, spec, native=settings.native_sidecar)
-    copied = pod.containers[0].get("securityContext") if settings.inject_security_context else None
-    return compose_sidecar(trial, entry, args, copied)
+        return compose_own_sidecar(trial, entry, args, primary, pod.spec, native=settings.native_sidecar)
+    copied = pod.containers[0].security_context
+    is_copied = settings.inject_security_context and is_stated(copied)
+    return compose_sidecar(trial, entry, args, copied if is_copied else None)
 
 
 def _stopping_address(suggestion: Suggestion, settings: InjectionSettings) -> str:
@@ -249,15 +252,15 @@ def _add_wrapped(
     found: Operations,
     path: str,
     pod: TrialPod,
-    primary: Mapping[str, Any],
+    primary: Container,
     place: MetricsPlace,
     image: Sequence[str],
 ) -> None:
     trial = pod.trial
     try:
         wrapped = wrap_command(
-            primary.get("command") or (),
-            primary.get("args") or (),
+            primary.command or (),
+            primary.args or (),
             image=image,
             directory=place.directory,
             output=STD_OUT_FILE if pod.kind == "StdOut" else "",
@@ -265,7 +268,7 @@ def _add_wrapped(
         )
     except CommandError as error:
         raise InjectionError(
-            f"container {primary.get('name')} of Trial {trial.metadata.name} cannot be wrapped: {error} "
+            f"container {primary.name} of Trial {trial.metadata.name} cannot be wrapped: {error} "
             "in the Experiment's trialTemplate"
         ) from error
     found.append({"op": "add", "path": f"{path}/command", "value": [*wrapped.command]})
@@ -282,27 +285,26 @@ def _add_labels(found: Operations, present: Mapping[str, str], trial: Trial) -> 
             found.append({"op": "add", "path": _label_path(key), "value": value})
 
 
-def _names_trial(container: Mapping[str, Any]) -> bool:
+def _names_trial(container: Container) -> bool:
     """Whether the container's environment has the trial's name from the label."""
-    variables = container.get("env") or ()
+    variables = container.env or ()
     if TRIAL_NAME_ENV not in map(_NAME, variables):  # goes through them without a step of Python
         return False
     for variable in variables:
-        if variable.get("name") == TRIAL_NAME_ENV:
-            reference = (variable.get("valueFrom") or {}).get("fieldRef") or {}
-            if reference.get("fieldPath") == _TRIAL_NAME_PATH:
-                return True
+        reference = variable.value_from and variable.value_from.field_ref
+        if variable.name == TRIAL_NAME_ENV and reference and reference.field_path == _TRIAL_NAME_PATH:
+            return True
     return False
 
 
-def _append(found: Operations, path: str, parent: Mapping[str, Any], key: str, items: Sequence[Any]) -> None:
+def _append(found: Operations, path: str, present: Sequence[Any] | None, items: Sequence[Any]) -> None:
     """Operations that append to a list which may not be there yet."""
     if not items:
         return
-    if not parent.get(key):
-        found.append({"op": "add", "path": f"{path}/{key}", "value": items})
+    if not present:
+        found.append({"op": "add", "path": path, "value": items})
         return
-    path = f"{path}/{key}/-"
+    path = f"{path}/-"
     for item in items:
         found.append({"op": "add", "path": path, "value": item})
 

@@ -5,11 +5,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Raw
+
 from kfx.apis.common import FileSystemPath
 from kfx.apis.katib_config import MetricsCollectorEntry
 from kfx.apis.trial import Trial
 from kfx.katib.katib_config import BUILT_IN_COLLECTORS, CONFIG_MAP
-from kfx.katib.pod_shape import PodShapeError, check_container
+from kfx.katib.pod_shape import (
+    Container,
+    PodShapeError,
+    PodSpec,
+    SecurityContext,
+    check_container,
+    read_security_context,
+)
 from kfx.kube.model import to_builtins
 
 STD_OUT_FILE = "/var/log/katib/metrics.log"
@@ -99,7 +108,7 @@ _STD_OUT_PLACE = _beside(STD_OUT_FILE)
 
 
 def compose_sidecar(
-    trial: Trial, entry: MetricsCollectorEntry, args: list[str], security: Mapping[str, Any] | None
+    trial: Trial, entry: MetricsCollectorEntry, args: list[str], security: Mapping[str, Any] | Raw | None
 ) -> dict[str, Any]:
     """The container without its volume mount; ``args`` are those of :func:`collector_args`."""
     found: dict[str, Any] = {
@@ -110,7 +119,7 @@ def compose_sidecar(
         "resources": to_builtins(entry.resources),
     }
     if security is not None:
-        found["securityContext"] = dict(security)
+        found["securityContext"] = security
     return found
 
 
@@ -118,15 +127,15 @@ def compose_own_sidecar(
     trial: Trial,
     entry: MetricsCollectorEntry,
     args: list[str],
-    primary: Mapping[str, Any],
-    pod_spec: Mapping[str, Any],
+    primary: Container,
+    pod_spec: PodSpec,
     *,
     native: bool,
 ) -> dict[str, Any]:
     """kfx's own collector, the only one whose abilities, command and user are known.
 
     ``native``: an init container that stays; it is told so, as it then ends by SIGTERM and not by itself.
-    Raises :class:`InjectionError` for what it cannot do.
+    Raises :class:`InjectionError` for what it cannot do, and :class:`kfx.katib.pod_shape.PodShapeError`.
     """
     _check_ability(trial, collector_kind(trial))
     stays = ["-native", "true"] if native else []
@@ -183,26 +192,27 @@ def collector_args(
     return args
 
 
-def own_security_context(primary: Mapping[str, Any], pod_spec: Mapping[str, Any]) -> dict[str, Any]:
+def own_security_context(primary: Container, pod_spec: PodSpec) -> dict[str, Any]:
     """A restricted context for kfx's own collector, as the user of what it handles.
 
     That is the primary container's user as far as it is stated, else root, as Katib's image runs. Without
     these two capabilities root could neither end a process of the image's own user nor write beside its
     files.
     """
-    of_pod, own = pod_spec.get("securityContext"), primary.get("securityContext")
-    stated = _stated(of_pod) | _stated(own) if of_pod or own else {}
+    stated = _stated(primary, pod_spec)
     capabilities: dict[str, Any] = {"drop": ["ALL"]}
     found: dict[str, Any] = {
         "allowPrivilegeEscalation": False,
         "capabilities": capabilities,
         "seccompProfile": {"type": "RuntimeDefault"},
     }
-    user = stated.get("runAsUser", None if stated.get("runAsNonRoot") else 0)
+    user = stated.run_as_user
+    if user is None and not stated.run_as_non_root:
+        user = 0
     if user is not None:
         found["runAsUser"] = user
-    if "runAsGroup" in stated:
-        found["runAsGroup"] = stated["runAsGroup"]
+    if stated.run_as_group is not None:
+        found["runAsGroup"] = stated.run_as_group
     if user == 0:
         capabilities["add"] = ["DAC_OVERRIDE", "KILL"]
     else:
@@ -210,5 +220,17 @@ def own_security_context(primary: Mapping[str, Any], pod_spec: Mapping[str, Any]
     return found
 
 
-def _stated(context: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {name: value for name, value in (context or {}).items() if value is not None}
+def _stated(primary: Container, pod_spec: PodSpec) -> SecurityContext:
+    """The pod's, and over it the container's own."""
+    of_pod = read_security_context(pod_spec.security_context) or _NOT_STATED
+    own = read_security_context(primary.security_context)
+    if own is None:
+        return of_pod
+    return SecurityContext(
+        run_as_user=of_pod.run_as_user if own.run_as_user is None else own.run_as_user,
+        run_as_group=of_pod.run_as_group if own.run_as_group is None else own.run_as_group,
+        run_as_non_root=of_pod.run_as_non_root if own.run_as_non_root is None else own.run_as_non_root,
+    )
+
+
+_NOT_STATED = SecurityContext()

@@ -87,6 +87,20 @@ class AdmissionRequest(Model):
             raise InvalidRequest("request.object is missing")
         return found
 
+    def read(self, decoder: msgspec.json.Decoder[T], *, noun: str) -> T:
+        """The object as what ``decoder`` makes of it; what its type does not name is skipped unread.
+
+        The type must bound its integers itself. Raises InvalidRequest as :meth:`document` does, and, with the
+        field's path, where the object is no ``noun``.
+        """
+        if memoryview(self.object).nbytes <= len(b"null") and bytes(self.object) in (b"", b"null"):
+            raise InvalidRequest("request.object is missing")
+        try:
+            _check_size(self.object, "request.object")
+            return _read_typed(decoder, self.object)
+        except _UNREADABLE as failed:
+            raise _explain(failed, "request.object", read="request.object", noun=noun) from None
+
     def old_document(self, *fields: str) -> dict[str, Any] | None:
         """The object as stored before an UPDATE or DELETE; None where there is none. As :meth:`document`."""
         return _decode(self.old_object, "request.oldObject", fields)
@@ -165,33 +179,58 @@ def _check_frame(body: bytes) -> None:
 
 
 def _decode(raw: msgspec.Raw, where: str, fields: tuple[str, ...]) -> dict[str, Any] | None:
-    size = memoryview(raw).nbytes
-    if not size:
+    if not memoryview(raw).nbytes:
         return None
+    try:
+        _check_size(raw, where)
+        return _read_fields(raw, fields) if fields else _read(_DOCUMENT, bytes(raw))
+    except _UNREADABLE as failed:
+        read = f"{where} ({', '.join(fields)})" if fields else where
+        raise _explain(failed, where, read=read) from None
+
+
+def _check_size(raw: msgspec.Raw, where: str) -> None:
+    size = memoryview(raw).nbytes
     if size > LARGEST_OBJECT:
         raise InvalidRequest(
             f"{where} has {size} bytes; no API server stores more than {LARGEST_OBJECT}: make it smaller"
         )
-    try:
-        return _read_fields(raw, fields) if fields else _read(_DOCUMENT, bytes(raw))
-    except msgspec.DecodeError as failed:
-        raise InvalidRequest(f"{where} is no JSON object: {_reason(failed)}") from None
-    except ExcessiveJson as failed:
-        read = f" ({', '.join(fields)})" if fields else ""
-        raise InvalidRequest(f"{where}{read} {failed}") from None
-    except RecursionError:
-        raise InvalidRequest(f"{where} is nested more than {DEEPEST} levels deep") from None
+
+
+_UNREADABLE = (msgspec.DecodeError, ExcessiveJson, RecursionError)
+
+
+def _explain(failed: Exception, where: str, *, read: str, noun: str = "JSON object") -> InvalidRequest:
+    """What made it unreadable, for the sender; ``read`` names as much of it as was looked at."""
+    if isinstance(failed, msgspec.DecodeError):
+        return InvalidRequest(f"{where} is no {noun}: {_reason(failed)}")
+    if isinstance(failed, ExcessiveJson):
+        return InvalidRequest(f"{read} {failed}")
+    return InvalidRequest(f"{where} is nested more than {DEEPEST} levels deep")
 
 
 def _read(decoder: msgspec.json.Decoder[T], text: bytes) -> T:
     """Decode, if its bounds are kept."""
-    if len(text) > LARGEST_TEXT:
-        raise ExcessiveJson(f"has {len(text)} bytes, more than {LARGEST_TEXT}; make it smaller")
+    _check_length(len(text))
     may_be_long = check_json(text, most_values=MOST_VALUES)
     found = decoder.decode(text)
     if may_be_long:
         _check_integers(found)
     return found
+
+
+def _read_typed(decoder: msgspec.json.Decoder[T], raw: msgspec.Raw) -> T:
+    """Decode what nests no deeper than its type and whose integers the type bounds."""
+    size = memoryview(raw).nbytes
+    _check_length(size)
+    if size > MOST_VALUES:  # a shorter text has no more of them
+        check_json(bytes(raw), most_values=MOST_VALUES)
+    return decoder.decode(raw)
+
+
+def _check_length(size: int) -> None:
+    if size > LARGEST_TEXT:
+        raise ExcessiveJson(f"has {size} bytes, more than {LARGEST_TEXT}; make it smaller")
 
 
 def _read_fields(raw: msgspec.Raw, fields: tuple[str, ...]) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
+from kfx.katib.pod_shape import Container, PodSpec
 from kfx.kube.errors import Forbidden, NotFound
 from kfx.kube.resource import Resource
 from kfx.registry.client import RegistryClient
@@ -72,27 +73,25 @@ class ImageCommands:
         self._locks: WeakValueDictionary[_Question, asyncio.Lock] = WeakValueDictionary()
         self._busy = 0
 
-    async def find(
-        self, container: Mapping[str, Any], pod_spec: Mapping[str, Any], namespace: str
-    ) -> tuple[str, ...]:
+    async def find(self, container: Container, pod_spec: PodSpec, namespace: str) -> tuple[str, ...]:
         """What the container's image puts before the container's arguments.
 
         Raises :class:`RegistryError`, or ``RegistryUnavailable`` where it is worth trying again, and what
         ``client`` raises where the pull secrets cannot be read now.
         """
         try:
-            image = parse_reference(str(container.get("image") or ""))
+            image = parse_reference(container.image or "")
         except ValueError as error:
             raise RegistryError(f"its name {error}") from None
-        names = dict.fromkeys(str(each.get("name")) for each in pod_spec.get("imagePullSecrets") or ())
-        account = str(pod_spec.get("serviceAccountName") or "default")
+        names = dict.fromkeys(str(each.name) for each in pod_spec.image_pull_secrets or ())
+        account = pod_spec.service_account_name or "default"
         question = _Question(image, _platforms(pod_spec), namespace, account, tuple(names)[:MOST_SECRETS])
         known = self._known.get(question)
         if known is None:
             known = await self._look_up(question)
         if isinstance(known, RegistryError):
             raise type(known)(*known.args)  # the remembered one would gather tracebacks
-        return known.before(container.get("args") or ())
+        return known.before(container.args or ())
 
     async def _look_up(self, question: _Question) -> ImageCommand | RegistryError:
         if self._busy >= CONCURRENT:
@@ -168,9 +167,9 @@ class ImageCommands:
         return found, forbidden
 
 
-def _platforms(pod_spec: Mapping[str, Any]) -> tuple[Platform, ...]:
+def _platforms(pod_spec: PodSpec) -> tuple[Platform, ...]:
     """The platform that the pod asks its node for, then the commonest."""
-    selector = pod_spec.get("nodeSelector") or {}
+    selector = pod_spec.node_selector or {}
     wanted = Platform(
         selector.get("kubernetes.io/os", FALLBACK.os),
         selector.get("kubernetes.io/arch", FALLBACK.architecture),

@@ -4,8 +4,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from kfx.apis.common import API_VERSION
+from kfx.katib.pod_shape import Owner, read_owners
 from kfx.kube.errors import Forbidden, NotFound
-from kfx.kube.model import Unstructured, to_builtins
+from kfx.kube.model import OwnerReference, Unstructured
 from kfx.kube.resource import Resource, guess_resource
 from kfx.runtime.memory import Expiring
 from kfx.runtime.ratelimit import loop_time
@@ -18,7 +19,7 @@ MEMORY_SECONDS = 10.0
 REMEMBERED = 1024
 NO_NAMES = ("", ".", "..")  # in a URL they would mean the collection, or what is above it
 
-Reference = Mapping[str, Any]
+Reference = Owner | OwnerReference
 
 
 class DocumentReader(Protocol):
@@ -47,20 +48,20 @@ class OwnerWalk:
         self._others: Expiring[tuple[str, ...], Collection[Reference]] = Expiring(clock, REMEMBERED)
         self._by_kind = {(resource.api_version, resource.kind): resource for resource in jobs}
 
-    def find_cached(self, pod: Mapping[str, Any], namespace: str) -> Reference | None:
+    def find_cached(self, owners: Sequence[Reference], namespace: str) -> Reference | None:
         """As :meth:`find_trial` for nearly all pods of trials; ``None`` where more must be looked at."""
-        owners = _owners(pod)
         found = _trial_among(owners)
         if found is None and owners:
             found = _trial_among(self._cached_owners(owners[0], namespace) or ())
         return found
 
-    async def find_trial(self, pod: Mapping[str, Any], namespace: str) -> Reference | None:
-        """The reference to the Trial that owns the pod or one of its owners; ``None`` where there is none.
+    async def find_trial(self, owners: Sequence[Reference], namespace: str) -> Reference | None:
+        """The reference to the Trial among a pod's owners, or theirs; ``None`` where there is none.
 
-        Raises :class:`kfx.kube.errors.ApiError` or ``TransportError`` where that cannot be told now.
+        Raises :class:`kfx.kube.errors.ApiError`, ``TransportError`` or
+        :class:`kfx.katib.pod_shape.PodShapeError` where that cannot be told now.
         """
-        return await self._visit(_owners(pod), namespace, depth=0, seen=set())
+        return await self._visit(owners, namespace, depth=0, seen=set())
 
     async def _visit(
         self, owners: Collection[Reference], namespace: str, *, depth: int, seen: set[tuple[str, str, str]]
@@ -69,7 +70,7 @@ class OwnerWalk:
         if trial is not None or depth == MAX_DEPTH:
             return trial
         for owner in owners:
-            key = (str(owner.get("apiVersion")), str(owner.get("kind")), str(owner.get("name")))
+            key = (str(owner.api_version), str(owner.kind), str(owner.name))
             if key in seen or len(seen) == MAX_READS:
                 continue
             seen.add(key)
@@ -81,8 +82,8 @@ class OwnerWalk:
 
     async def _owners_of(self, owner: Reference, namespace: str) -> Collection[Reference]:
         """The owner's own owners; none where it is gone, was replaced, or is none of our business."""
-        name, uid = str(owner.get("name") or ""), str(owner.get("uid") or "")
-        key = (str(owner.get("apiVersion") or ""), str(owner.get("kind") or ""))
+        name, uid = owner.name or "", owner.uid or ""
+        key = (owner.api_version or "", owner.kind or "")
         if not uid or name in NO_NAMES:
             return ()
         cached = self._cached_owners(owner, namespace)
@@ -100,13 +101,13 @@ class OwnerWalk:
 
     def _cached_owners(self, owner: Reference, namespace: str) -> Collection[Reference] | None:
         """Those of a job that its cache holds."""
-        followed = self._by_kind.get((owner.get("apiVersion") or "", owner.get("kind") or ""))
-        uid = owner.get("uid")
+        followed = self._by_kind.get((owner.api_version or "", owner.kind or ""))
+        uid = owner.uid
         if followed is None or not uid:
             return None
-        cached = self._jobs[followed].get(Request(namespace, owner.get("name") or ""))
+        cached = self._jobs[followed].get(Request(namespace, owner.name or ""))
         if cached is not None and cached.metadata.uid == uid:
-            return [to_builtins(each) for each in cached.metadata.owner_references or ()]
+            return cached.metadata.owner_references or ()
         return None
 
     async def _read_other(
@@ -122,20 +123,12 @@ class OwnerWalk:
             document = await self._client.get_document(resource, namespace, name)
         except NotFound:
             return ()
-        return _owners(document) if _uid(document) == uid else ()
-
-
-def _owners(document: Mapping[str, Any]) -> Sequence[Reference]:
-    found: Sequence[Reference] = (document.get("metadata") or {}).get("ownerReferences") or ()
-    return found
+        metadata = document.get("metadata") or {}
+        return read_owners(metadata) if metadata.get("uid") == uid else ()
 
 
 def _trial_among(owners: Collection[Reference]) -> Reference | None:
     for owner in owners:
-        if owner.get("kind") == "Trial" and owner.get("apiVersion") == API_VERSION:
+        if owner.kind == "Trial" and owner.api_version == API_VERSION:
             return owner
     return None
-
-
-def _uid(document: Mapping[str, Any]) -> Any:
-    return (document.get("metadata") or {}).get("uid")

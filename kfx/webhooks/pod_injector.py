@@ -1,14 +1,14 @@
 """``/mutate-pod``: the pods of a trial get the container that collects its metrics."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
 
 from kfx.apis.suggestion import Suggestion
 from kfx.apis.trial import Trial
 from kfx.katib.injection import InjectionSettings, Operations, TrialPod, inject
 from kfx.katib.katib_config import EMPTY_CONFIG, KatibConfigError
 from kfx.katib.names import LABEL_EXPERIMENT
-from kfx.katib.pod_shape import PodShapeError, check_pod
+from kfx.katib.pod_shape import POD, Container, Pod, PodShapeError
 from kfx.katib.sidecar import InjectionError
 from kfx.kube.decode import Undecodable
 from kfx.kube.errors import ApiError, NotFound, TransportError
@@ -71,9 +71,8 @@ class PodInjector:
 
     def handle_now(self, request: AdmissionRequest) -> Verdict | None:
         """As :meth:`handle` for a trial's pod whose needs are all in caches; ``None`` for any other."""
-        pod = request.document()
-        check_pod(pod)
-        owner = self._owners.find_cached(pod, request.namespace)
+        pod = _read(request)
+        owner = self._owners.find_cached(pod.owners, request.namespace)
         trial = owner and self._cached_trial(owner, request.namespace)
         settings = self._settings.known
         if not trial or settings is None:
@@ -86,18 +85,15 @@ class PodInjector:
 
     async def handle(self, request: AdmissionRequest) -> Verdict:
         """A pod of no trial passes untouched; one whose trial cannot be read is put off with code 500."""
-        pod = request.document()
+        pod = _read(request)
         try:
-            check_pod(pod)
-            owner = self._owners.find_cached(pod, request.namespace)
-            owner = owner or await self._owners.find_trial(pod, request.namespace)
+            owner = self._owners.find_cached(pod.owners, request.namespace)
+            owner = owner or await self._owners.find_trial(pod.owners, request.namespace)
             trial = owner and (
                 self._cached_trial(owner, request.namespace)
                 or await self._read_trial(owner, request.namespace)
             )
-        except PodShapeError as error:
-            raise InvalidRequest(f"request.object is no pod: {error}") from None
-        except (ApiError, TransportError, Undecodable) as error:
+        except (ApiError, TransportError, Undecodable, PodShapeError) as error:
             message = f"cannot tell which Trial the pod belongs to: {error}; its creator will try again"
             return Denied(message, code=500)
         if not trial:
@@ -110,6 +106,8 @@ class PodInjector:
     async def _judge(self, pod: TrialPod) -> Verdict:
         try:
             return Allowed(await self._inject(pod) or None)
+        except PodShapeError as error:
+            raise InvalidRequest(f"request.object is no pod: {error}") from None
         except (InjectionError, KatibConfigError) as error:
             return Denied(str(error))
         except RegistryError as error:
@@ -136,28 +134,27 @@ class PodInjector:
         config = self._config.read() if pod.needs_collector else EMPTY_CONFIG
         return inject(pod, suggestion=suggestion, config=config, settings=settings, image=image)
 
-    async def _image_words(self, container: Mapping[str, Any], pod: TrialPod) -> Sequence[str]:
+    async def _image_words(self, container: Container, pod: TrialPod) -> Sequence[str]:
         trial = pod.trial
         try:
-            return await self._images.find(container, pod.document["spec"], trial.metadata.namespace)
+            return await self._images.find(container, pod.spec, trial.metadata.namespace)
         except RegistryError as error:
             raise type(error)(
-                f"container {container.get('name')} of Trial {trial.metadata.name} has no command, and its "
-                f"image {str(container.get('image'))[:256]} cannot be asked for one: {error}; or set command "
+                f"container {container.name} of Trial {trial.metadata.name} has no command, and its "
+                f"image {str(container.image)[:256]} cannot be asked for one: {error}; or set command "
                 "in the Experiment's trialTemplate"
             ) from None
 
     def _cached_trial(self, owner: Reference, namespace: str) -> Trial | None:
-        cached = self._trials.get(Request(namespace, owner.get("name") or ""))
-        return cached if cached is not None and cached.metadata.uid == owner.get("uid") else None
+        cached = self._trials.get(Request(namespace, owner.name or ""))
+        return cached if cached is not None and cached.metadata.uid == owner.uid else None
 
     async def _read_trial(self, owner: Reference, namespace: str) -> Trial | None:
         """The Trial that is meant, ``None`` where only a namesake of it is left."""
-        name, uid = str(owner.get("name") or ""), owner.get("uid")
-        if not name:
+        if not owner.name:
             return None
-        live = await self._client.get(Trial, namespace, name)
-        return live if live.metadata.uid == uid else None
+        live = await self._client.get(Trial, namespace, owner.name)
+        return live if live.metadata.uid == owner.uid else None
 
     def _cached_suggestion(self, trial: Trial) -> Suggestion | None:
         name = trial.metadata.label(LABEL_EXPERIMENT)
@@ -171,3 +168,7 @@ class PodInjector:
             return await self._client.get(Suggestion, trial.metadata.namespace, name)
         except NotFound:
             return None
+
+
+def _read(request: AdmissionRequest) -> Pod:
+    return request.read(POD, noun="pod")

@@ -3,8 +3,10 @@
 import base64
 import json
 
+import msgspec
 import pytest
 
+from kfx.kube.model import Model
 from kfx.runtime.review import InvalidRequest, decode_review, encode_answer, encode_refusal
 from tests.serving import review
 
@@ -197,6 +199,42 @@ def test_a_missing_object_is_said_to_be_missing(content: bytes) -> None:
 def test_an_object_that_is_none_is_refused(content: bytes) -> None:
     with pytest.raises(InvalidRequest, match=r"request\.object is no JSON object"):
         decode_review(of(content)).request.document()
+
+
+class Thing(Model):
+    """As much of an object as one handler looks at."""
+
+    names: tuple[str, ...] = ()
+
+
+THING = msgspec.json.Decoder(Thing)
+
+
+def read_thing(inner: bytes) -> Thing:
+    return decode_review(of(inner)).request.read(THING, noun="thing")
+
+
+def test_what_a_type_does_not_name_is_skipped_unread() -> None:
+    deep = b"[" * 150 + b"]" * 150
+    assert read_thing(b'{"names":["a"],"x":12345678901234567890,"y":%s}' % deep) == Thing(names=("a",))
+
+
+@pytest.mark.parametrize(
+    ("inner", "reason"),
+    [
+        (b"null", "request.object is missing"),
+        (b"[]", "request.object is no thing: Expected `object`, got `array`"),
+        (b'{"names":"a"}', "request.object is no thing: Expected `array`, got `str` - at `$.names`"),
+        (b'{"names":[%s""]}' % (b'"",' * 15_000), "request.object has more than 15000 values; shorten"),
+        (b'{"x":"%s"}' % (b"x" * 1_600_000), "request.object has 1600008 bytes, more than 1572864"),
+        (b'{"x":"%s"}' % (b"x" * 2_100_000), "request.object has 2100008 bytes; no API server stores more"),
+        (b'{"x":%s1%s}' % (b"[" * 5_000, b"]" * 5_000), "the AdmissionReview is nested more than 100 levels"),
+    ],
+)
+def test_an_object_that_is_not_of_the_type_is_refused(inner: bytes, reason: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        read_thing(inner)
+    assert str(caught.value).startswith(reason)
 
 
 def test_a_patch_comes_with_its_type_and_an_empty_one_not_at_all() -> None:

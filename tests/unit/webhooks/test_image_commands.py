@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from aiohttp import web
 
+from kfx.katib.pod_shape import POD, Container
 from kfx.kube.errors import Forbidden, ServerError
 from kfx.registry.client import RegistryClient
 from kfx.registry.docker_config import DockerConfig
@@ -53,8 +55,10 @@ class World:
     async def find(
         self, image: str = "", *, namespace: str = "user", args: Any = None, **spec: Any
     ) -> tuple[str, ...]:
-        container = {"name": "main", "image": image or f"{self.registry.host}/team/app:1", "args": args}
-        return await self._commands.find(container, spec, namespace)
+        container = Container(image=image or f"{self.registry.host}/team/app:1", args=args)
+        pod = POD.decode(msgspec.json.encode({"spec": spec}))
+        assert pod.spec is not None
+        return await self._commands.find(container, pod.spec, namespace)
 
 
 @pytest.fixture

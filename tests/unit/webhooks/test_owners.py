@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from kfx.katib.pod_shape import read_owners
 from kfx.kube.errors import ApiError, Forbidden, ServerError, TransportError, Unauthorized
-from kfx.kube.model import Unstructured
+from kfx.kube.model import Unstructured, to_builtins
 from kfx.kube.resource import Resource
 from kfx.runtime.store import Lister, Store
 from kfx.webhooks.owners import MAX_DEPTH, MAX_READS, MEMORY_SECONDS, OwnerWalk
@@ -46,7 +47,8 @@ class Walk:
         self._walk = OwnerWalk(client=self.documents, jobs=jobs, clock=lambda: self.now)
 
     async def find(self, *owners: dict[str, Any]) -> Any:
-        return await self._walk.find_trial(owned("pod", *owners, kind="Pod"), "user")
+        found = await self._walk.find_trial(read_owners({"ownerReferences": owners}), "user")
+        return found and to_builtins(found)
 
     @property
     def reads(self) -> list[str]:
