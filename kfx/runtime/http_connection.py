@@ -15,6 +15,7 @@ from aiohttp import StreamReader, web
 from aiohttp.http_parser import RawRequestMessage
 
 from kfx.runtime.http_answer import SERVER, JsonAnswer, is_plain
+from kfx.runtime.http_heads import KnownHead, KnownHeads, head_size
 from kfx.runtime.log import get_logger
 
 AtOnce = Callable[[RawRequestMessage, bytes], JsonAnswer | None]
@@ -53,6 +54,7 @@ class Owner(Protocol):
 
     limits: Limits
     at_once: AtOnce | None
+    heads: KnownHeads
 
     def forget(self, connection: "Connection") -> None: ...
 
@@ -85,6 +87,10 @@ class Connection(web.RequestHandler):
         """What aiohttp's task waits on, kept from aiohttp while a short request comes in."""
         self._body: tuple[StreamReader, bytes] | None = None
         self._is_draining = False
+        self._came: bytes | None = b""
+        """What has come of a request; ``None`` where nobody has seen the one before it end."""
+        self._is_parsed = False
+        """Whether that is in the parser, so that it has to see the rest."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -95,11 +101,45 @@ class Connection(web.RequestHandler):
         # aiohttp calls this with nothing, too, to go on with what it has
         if data and not self.in_request:
             self.request_begun()
+        data = self._gather(data)
         sleeper = self._sleeper or self._waiter
         if sleeper is None or sleeper.done() or self._at_once is None or not data:
+            self._is_parsed = True
             super().data_received(data)
             return
         self._sleeper, self._waiter = sleeper, None
+        was_taken = was_asked = False
+        if not self._is_parsed:
+            was_taken, was_asked = self._take_known(self._at_once, data)
+        if not was_taken:
+            self._parse(data, None if was_asked else self._at_once)
+
+    def _gather(self, data: bytes) -> bytes:
+        """``data``, with what came before it where the parser has not seen that."""
+        if self._came is None:
+            return data
+        came = self._came + data
+        self._came = came if len(came) <= 2 * SHORT else None
+        return data if self._is_parsed else came
+
+    def _take_known(self, at_once: AtOnce, request: bytes) -> tuple[bool, bool]:
+        """Whether a request was answered, or waits for its rest, past the parser; and whether its answer was
+        asked for."""
+        known = self._server.heads.find(request)
+        if known is None or len(request) > known.size or self._messages or not self._is_ready():
+            return False, False
+        if len(request) < known.size:
+            return True, False
+        answer = at_once(known.message, request[known.start :])
+        if answer is None or len(answer.body) > SHORT:
+            return False, True
+        self._came = b""
+        self._send(answer)
+        self._wake(with_request=False)
+        return True, True
+
+    def _parse(self, data: bytes, at_once: AtOnce | None) -> None:
+        self._is_parsed = True
         super().data_received(data)
         if self._sleeper is None:
             return
@@ -107,24 +147,40 @@ class Connection(web.RequestHandler):
         if content is None:
             self._wake(with_request=bool(self._messages))
         elif content.is_eof():
-            self._wake(with_request=not self._answer_at_once(self._at_once, content))
+            self._wake(with_request=at_once is None or not self._answer_at_once(at_once, content))
+
+    def _see_end(self, message: RawRequestMessage) -> None:
+        """A request is answered. Where nothing stands behind it, the next begins with what comes next."""
+        came, self._came = self._came, None
+        length = _length(message)
+        if came is None or length is None:
+            return
+        start = head_size(came)
+        if start + length != len(came):
+            return
+        if 0 < length <= SHORT and _stays_plain(message):
+            self._server.heads.learn(came[:start], KnownHead(message, start, len(came)))
+        self._came, self._is_parsed = b"", False
 
     def _short_content(self) -> StreamReader | None:
         """The body of a request that is plain, short, and alone, and may still be coming in."""
-        if len(self._messages) != 1 or self._close or self._force_close or self._upgraded:
+        if len(self._messages) != 1 or not self._is_ready():
             return None
         message, content = self._messages[0]
-        if self.writing_paused or self._keepalive_handle is None or type(message) is not RawRequestMessage:
+        if type(message) is not RawRequestMessage or not _stays_plain(message):
             return None
-        if not is_plain(message.method, message.version, stays=not message.should_close):
-            return None
-        length = message.headers.get("Content-Length", "")
-        is_number = len(length) <= DIGITS and length.isdecimal()
-        return content if is_number and 0 < int(length) <= SHORT else None
+        length = _length(message)
+        return content if length is not None and 0 < length <= SHORT else None
+
+    def _is_ready(self) -> bool:
+        """Whether an answer could leave at once, and another request follow it."""
+        if self._close or self._force_close or self._upgraded:
+            return False
+        return not self.writing_paused and self._keepalive_handle is not None and self._link is not None
 
     def _answer_at_once(self, at_once: AtOnce, content: StreamReader) -> bool:
-        link, parser = self._link, self._parser
-        if link is None or parser is None or content.exception() is not None:
+        parser = self._parser
+        if parser is None or content.exception() is not None:
             return False
         message, body = cast(RawRequestMessage, self._messages[0][0]), content.read_nowait()
         answer = at_once(message, body)
@@ -133,7 +189,13 @@ class Connection(web.RequestHandler):
             return False
         self._messages.popleft()
         parser.message_consumed()
-        link.write(answer.encode())
+        self._see_end(message)
+        self._send(answer)
+        return True
+
+    def _send(self, answer: JsonAnswer) -> None:
+        """All of it; the connection must be ready."""
+        cast(asyncio.Transport, self._link).write(answer.encode())
         now = self._loop.time()
         self._keepalive = True
         self._next_keepalive_close_time = now + self._limits.keep_alive
@@ -141,7 +203,6 @@ class Connection(web.RequestHandler):
             self._is_draining, self.deadline = True, now + self._limits.answer
         else:
             self._rest()
-        return True
 
     def _rest(self) -> None:
         """Nothing is in hand."""
@@ -197,6 +258,7 @@ class Connection(web.RequestHandler):
             resp.headers.setdefault("Server", SERVER)
             return await super().finish_response(request, resp, start_time)
         finally:
+            self._see_end(request._message)
             self._rest()
 
     async def _is_lost_with(self, answer: bytes) -> bool:
@@ -247,3 +309,13 @@ class Connection(web.RequestHandler):
 
     def _allow(self, seconds: float) -> None:
         self.deadline = self._loop.time() + seconds
+
+
+def _stays_plain(message: RawRequestMessage) -> bool:
+    return is_plain(message.method, message.version, stays=not message.should_close)
+
+
+def _length(message: RawRequestMessage) -> int | None:
+    """Bytes of the body; ``None`` where they are not told, or nobody could have so many."""
+    text = message.headers.get("Content-Length", "")
+    return int(text) if len(text) <= DIGITS and text.isdecimal() else None

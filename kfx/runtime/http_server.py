@@ -18,6 +18,7 @@ from aiohttp import web
 from kfx.runtime.address import Address, bind
 from kfx.runtime.http_answer import JsonAnswer
 from kfx.runtime.http_connection import AtOnce, Connection, Limits
+from kfx.runtime.http_heads import KnownHeads
 from kfx.runtime.log import get_logger
 
 Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse | JsonAnswer]]
@@ -50,6 +51,7 @@ class HttpServer:
         at_once: AtOnce | None = None,
     ) -> None:
         self.at_once = at_once
+        self.heads = KnownHeads()
         self._handle = handle
         self._address = address
         self._flag = flag
