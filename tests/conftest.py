@@ -1,9 +1,16 @@
 """Fixtures of all tests."""
 
+import signal
 import sys
 
 import pytest
 import structlog
+
+
+def pytest_configure() -> None:
+    """Programs under test hear SIGINT, though a shell that runs all of this in the background ignores it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
