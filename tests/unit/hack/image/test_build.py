@@ -138,7 +138,7 @@ def launch(launcher: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     site = [path for path in sys.path if path.endswith("site-packages")]
     text = layers.LAUNCHER.read_text().replace(f"/{layers.PACKAGES}", str(CHECKOUT))
     launcher.parent.mkdir(parents=True, exist_ok=True)
-    launcher.write_text(text.replace("from kfx", f"sys.path += {site}\nfrom kfx"))
+    launcher.write_text(text.replace("import kfx", f"sys.path += {site}\nimport kfx"))
     command = [sys.executable, "-IS", str(launcher), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env={})
 
