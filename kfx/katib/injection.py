@@ -20,7 +20,7 @@ from kfx.katib.compose import service_name
 from kfx.katib.image_suggestion import Inside
 from kfx.katib.katib_config import KatibConfigError, RuntimeConfig
 from kfx.katib.names import LABEL_EXPERIMENT, LABEL_TRIAL
-from kfx.katib.pod_shape import Container, Pod, PodSpec, is_stated
+from kfx.katib.pod_shape import Container, Pod, PodSpec, read_security_context
 from kfx.katib.sidecar import (
     METRICS_VOLUME,
     NATIVE_GRACE,
@@ -225,7 +225,7 @@ def _sidecar(
     if entry.image == settings.collector_image:
         return compose_own_sidecar(trial, entry, args, primary, pod.spec, native=settings.native_sidecar)
     copied = pod.containers[0].security_context
-    is_copied = settings.inject_security_context and is_stated(copied)
+    is_copied = settings.inject_security_context and read_security_context(copied) is not None
     return compose_sidecar(trial, entry, args, copied if is_copied else None)
 
 

@@ -120,18 +120,18 @@ _CONTEXT = msgspec.json.Decoder(SecurityContext)
 _OWNERS = tuple[Owner, ...] | None
 
 
-def is_stated(text: msgspec.Raw) -> bool:
+def _is_stated(text: msgspec.Raw) -> bool:
     """Whether the field is there and not ``null``."""
     return memoryview(text).nbytes > 0 and bytes(text) != b"null"
 
 
 def read_security_context(text: msgspec.Raw) -> SecurityContext | None:
     """``None`` where there is none. Raises :class:`PodShapeError`."""
-    if not is_stated(text):
+    if not _is_stated(text):
         return None
     try:
         return _CONTEXT.decode(text)
-    except msgspec.ValidationError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise PodShapeError(f"securityContext: {error}") from None
 
 
@@ -147,5 +147,5 @@ def check_container(document: Any) -> None:
     """Raises :class:`PodShapeError` unless the value has a container's types."""
     try:
         read_security_context(_CONTAINER.decode(msgspec.json.encode(document)).security_context)
-    except msgspec.ValidationError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise PodShapeError(str(error)) from None

@@ -15,7 +15,7 @@ from aiohttp import StreamReader, web
 from aiohttp.http_parser import RawRequestMessage
 
 from kfx.runtime.http_answer import SERVER, JsonAnswer, is_plain
-from kfx.runtime.http_heads import KnownHead, KnownHeads, head_size
+from kfx.runtime.http_heads import KnownHead, KnownHeads, head_size, is_written_as
 from kfx.runtime.log import get_logger
 
 AtOnce = Callable[[RawRequestMessage, bytes], JsonAnswer | None]
@@ -87,9 +87,9 @@ class Connection(web.RequestHandler):
         """What aiohttp's task waits on, kept from aiohttp while a short request comes in."""
         self._body: tuple[StreamReader, bytes] | None = None
         self._is_draining = False
-        self._came: bytes | None = b""
+        self._came: bytes | None = None if server.at_once is None else b""
         """What has come of a request; ``None`` where nobody has seen the one before it end."""
-        self._is_parsed = False
+        self._is_parsed = self._came is None
         """Whether that is in the parser, so that it has to see the rest."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -149,16 +149,19 @@ class Connection(web.RequestHandler):
         elif content.is_eof():
             self._wake(with_request=at_once is None or not self._answer_at_once(at_once, content))
 
-    def _see_end(self, message: RawRequestMessage) -> None:
-        """A request is answered. Where nothing stands behind it, the next begins with what comes next."""
+    def _see_end(self, message: RawRequestMessage, content: StreamReader) -> None:
+        """A request is answered. If it is certain that it has ended, and with what came, the next begins with
+        what comes next. Whatever is unusual about it is not certain."""
         came, self._came = self._came, None
         length = _length(message)
-        if came is None or length is None:
+        if came is None or not length or not content.is_eof():
+            return
+        if message.upgrade or not _stays_plain(message):
             return
         start = head_size(came)
-        if start + length != len(came):
+        if start + length != len(came) or not is_written_as(came[:start], message):
             return
-        if 0 < length <= SHORT and _stays_plain(message):
+        if length <= SHORT:
             self._server.heads.learn(came[:start], KnownHead(message, start, len(came)))
         self._came, self._is_parsed = b"", False
 
@@ -189,7 +192,7 @@ class Connection(web.RequestHandler):
             return False
         self._messages.popleft()
         parser.message_consumed()
-        self._see_end(message)
+        self._see_end(message, content)
         self._send(answer)
         return True
 
@@ -258,7 +261,7 @@ class Connection(web.RequestHandler):
             resp.headers.setdefault("Server", SERVER)
             return await super().finish_response(request, resp, start_time)
         finally:
-            self._see_end(request._message)
+            self._see_end(request._message, request.content)
             self._rest()
 
     async def _is_lost_with(self, answer: bytes) -> bool:

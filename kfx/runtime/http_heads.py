@@ -1,17 +1,18 @@
 """Heads of requests that came before, and what aiohttp's parser made of them.
 
 A client asks the same again and again: of the API server's requests to a webhook only the length differs. The
-same bytes mean the same request, so a head that is known to the byte need not be parsed once more.
+same bytes mean the same request, so a head that is known to the byte need not be parsed once more. It is only
+kept where it is, to the byte, what the message would be written as: so nobody can have another kept for it.
 """
 
 from dataclasses import dataclass
 
 from aiohttp.http_parser import RawRequestMessage
 
-LONGEST = 2048
-"""Bytes of a head that is kept."""
-MOST = 256
-"""Heads that are kept, of a few kilobytes each."""
+LONGEST = 1024
+"""Bytes of a head that is kept; with all that was parsed, up to 27 kilobytes."""
+MOST = 128
+"""Heads that are kept."""
 
 _END = b"\r\n\r\n"
 
@@ -28,6 +29,13 @@ class KnownHead:
 def head_size(request: bytes) -> int:
     """Bytes of a request before its body; its whole head must be there."""
     return request.find(_END) + len(_END)
+
+
+def is_written_as(head: bytes, message: RawRequestMessage) -> bool:
+    """Whether the head is the one way of writing the message that most clients use."""
+    lines = [f"{message.method} {message.path} HTTP/1.1".encode("utf-8", "surrogateescape")]
+    lines += [b"%b: %b" % header for header in message.raw_headers]
+    return head == b"\r\n".join([*lines, b"", b""])
 
 
 class KnownHeads:

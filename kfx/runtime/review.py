@@ -90,8 +90,9 @@ class AdmissionRequest(Model):
     def read(self, decoder: msgspec.json.Decoder[T], *, noun: str) -> T:
         """The object as what ``decoder`` makes of it; what its type does not name is skipped unread.
 
-        The type must bound its integers itself. Raises InvalidRequest as :meth:`document` does, and, with the
-        field's path, where the object is no ``noun``.
+        The type must bound its integers itself, and what is skipped may be nested as deep as Python allows.
+        Raises InvalidRequest as :meth:`document` does otherwise, and, with the field's path, where the object
+        is no ``noun``.
         """
         if memoryview(self.object).nbytes <= len(b"null") and bytes(self.object) in (b"", b"null"):
             raise InvalidRequest("request.object is missing")

@@ -12,7 +12,6 @@ from kfx.katib.pod_shape import (
     PodShapeError,
     SecurityContext,
     check_container,
-    is_stated,
     read_owners,
     read_security_context,
 )
@@ -53,13 +52,21 @@ def test_a_security_context_is_kept_to_the_letter_and_read_where_it_is_needed() 
     assert bytes(spec.security_context) == b'{"runAsUser": 5, "seLinuxOptions":{"level":"s0"}}'
     assert read_security_context(spec.security_context) == SecurityContext(run_as_user=5)
     (container,) = spec.containers or ()
-    assert (is_stated(container.security_context), is_stated(msgspec.Raw(b"null"))) == (False, False)
-    assert read_security_context(container.security_context) is None
+    for absent in (container.security_context, msgspec.Raw(b"null")):
+        assert read_security_context(absent) is None
 
 
-@pytest.mark.parametrize("text", [b'{"runAsUser":"root"}', b"[]", b'{"runAsUser":9223372036854775808}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"runAsUser":"root"}',
+        b"[]",
+        b'{"runAsUser":9223372036854775808}',
+        b'{"x":%s1%s}' % (b"[" * 990, b"]" * 990),
+    ],
+)
 def test_a_security_context_of_another_type_is_refused(text: bytes) -> None:
-    with pytest.raises(PodShapeError, match=r"^securityContext: .*`"):
+    with pytest.raises(PodShapeError, match=r"^securityContext: "):
         read_security_context(msgspec.Raw(text))
 
 

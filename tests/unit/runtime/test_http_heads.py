@@ -1,7 +1,7 @@
 """A head that came before is not parsed again, and nothing else is taken for it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -137,6 +137,63 @@ async def test_keep_alive_counts_from_its_last_answer() -> None:
             assert await client.ask(post()) == b"now:" + BODY
         assert await read_to_end(client.reader) == b""
         assert served.refused == {}
+
+
+SHORT_TAIL = b"POST /nobody HTTP/1.1\r\nX-Pad: "
+
+
+async def by_connect(attacker: Client) -> None:
+    """A CONNECT has no body: what looks like one begins another request, which the next bytes complete."""
+    connect = b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(SHORT_TAIL)
+    attacker.writer.write(connect + SHORT_TAIL)
+    await attacker.reader.read(4096)
+    attacker.writer.write(post())
+    await attacker.reader.read(4096)
+
+
+async def by_an_early_answer(attacker: Client) -> None:
+    """Empty lines before a request hide where its head ends, and its answer does not wait for its body."""
+    head = HEAD.replace(b"\r\n\r\n", b"\r\nX-Pad: %s\r\n\r\n" % (b"x" * 60))
+    length = len(head) + 50
+    early = b"PUT /nobody HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\nX-Pad: \r\n\r\n" % length
+    early = early.replace(b"X-Pad: ", b"X-Pad: " + b"x" * (len(head) - len(early)))
+    attacker.writer.write(b"\r\n\r\n" + early + b"b" * (length - len(early)))
+    await attacker.reader.read(4096)
+    more = b"POST /nobody HTTP/1.1\r\nHost: a\r\nContent-Length: 30000\r\n\r\n"
+    attacker.writer.write(head + more + b"b" * (30_000 - len(more)))
+    await attacker.reader.read(4096)
+
+
+@pytest.mark.parametrize("attack", [by_connect, by_an_early_answer])
+async def test_nobody_can_have_another_request_taken_for_the_one_of_a_head(
+    attack: Callable[[Client], Awaitable[None]],
+) -> None:
+    async with serving(Limits(request=2.0)) as served:
+        attacker = Client(*await asyncio.open_connection(*served.server.bound))
+        await asyncio.sleep(0.05)
+        served.declined = True
+        async with asyncio.timeout(10):
+            await attack(attacker)
+            served.declined = False
+            assert [k.message.url.path for k in served.server.heads._known.values()] in ([], ["/json"])
+            async with served.connected() as client:
+                assert await client.ask(post()) == b"now:" + BODY
+        attacker.writer.transport.abort()
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"\r\n" + post(),
+        post().replace(b": a", b":  a"),
+        post().replace(b"Host: a", b"Host: a\r\nConnection: upgrade\r\nUpgrade: h2c"),
+    ],
+)
+async def test_a_head_that_is_written_otherwise_is_not_kept(request_: bytes) -> None:
+    async with serving() as served, served.connected() as client:
+        kept = dict(served.server.heads._known)
+        assert (await client.ask(request_)).endswith(BODY)
+        assert served.server.heads._known == kept
 
 
 def known(head: bytes) -> KnownHead:

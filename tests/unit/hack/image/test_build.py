@@ -130,7 +130,7 @@ def test_by_katibs_name_and_place_it_is_what_katibs_deployment_calls() -> None:
     assert target.startswith('WORKDIR /app\nENTRYPOINT ["./katib-controller"]\n')
     assert dockerfile.rstrip().endswith('FROM base AS kfx\nENTRYPOINT ["kfx"]')
     scripts = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["scripts"]
-    assert scripts == {"kfx": "kfx.cli:main", "katib-controller": "kfx.cli:main"}
+    assert scripts == {"kfx": "kfx.__main__:main", "katib-controller": "kfx.__main__:main"}
 
 
 def launch(launcher: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -138,7 +138,7 @@ def launch(launcher: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     site = [path for path in sys.path if path.endswith("site-packages")]
     text = layers.LAUNCHER.read_text().replace(f"/{layers.PACKAGES}", str(CHECKOUT))
     launcher.parent.mkdir(parents=True, exist_ok=True)
-    launcher.write_text(text.replace("import kfx", f"sys.path += {site}\nimport kfx"))
+    launcher.write_text(text.replace("from kfx", f"sys.path += {site}\nfrom kfx"))
     command = [sys.executable, "-IS", str(launcher), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env={})
 
