@@ -155,12 +155,17 @@ async def try_create(client: Client) -> dict[str, Any]:
     return await client.create(CONFIG_MAPS, manifest)
 
 
-async def create_once_trusted(client: Client) -> dict[str, Any]:
-    """The API server takes a moment to notice a bundle; until then the call of the webhook fails."""
+async def create_once_trusted(client: Client, handler: Answering | None = None) -> dict[str, Any]:
+    """The API server takes a moment to notice a bundle; until then the call of the webhook fails.
+
+    And one to notice a configuration: until ``handler`` has seen it, what is created is created unseen.
+    """
     async with asyncio.timeout(30):
         while True:
             try:
-                return await try_create(client)
+                made = await try_create(client)
+                if handler is None or handler.seen is not None:
+                    return made
             except ApiError as failed:
                 if "failed calling webhook" not in failed.message:
                     raise
@@ -188,7 +193,7 @@ async def test_a_create_is_denied_with_the_handlers_words(client: Client) -> Non
     async with serving(client, handler) as port:
         await configure(client, VALIDATING, port)
         with pytest.raises(ApiError) as caught:
-            await create_once_trusted(client)
+            await create_once_trusted(client, handler)
     assert caught.value.status == 422
     assert caught.value.message == (
         'admission webhook "judge0.test.local" denied the request: the name is not to my liking'
@@ -200,17 +205,19 @@ async def test_a_create_is_denied_with_the_handlers_words(client: Client) -> Non
 
 async def test_a_create_is_changed_as_the_handler_says(client: Client) -> None:
     patch = [{"op": "add", "path": "/data", "value": {"seen": "yes"}}]
-    async with serving(client, Answering(Allowed(patch=patch, warnings=["looked at"]))) as port:
+    handler = Answering(Allowed(patch=patch, warnings=["looked at"]))
+    async with serving(client, handler) as port:
         await configure(client, MUTATING, port)
-        made = await create_once_trusted(client)
+        made = await create_once_trusted(client, handler)
     assert made["data"] == {"seen": "yes"}
 
 
 async def test_a_failing_handler_fails_the_create_and_says_so(client: Client) -> None:
-    async with serving(client, Answering(KeyError("inner"))) as port:
+    handler = Answering(KeyError("inner"))
+    async with serving(client, handler) as port:
         await configure(client, VALIDATING, port)
         with pytest.raises(ApiError, match=r"panic: KeyError \[recovered\]") as caught:
-            await create_once_trusted(client)
+            await create_once_trusted(client, handler)
     assert caught.value.status == 500
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from hack.cluster.layout import cache_dir
 from hack.registry import find_registry
+from kfx.katib.pod_shape import Container, Named, PodSpec
 from kfx.registry.client import RegistryClient
 from kfx.registry.docker_config import DockerConfig
 from kfx.registry.errors import RegistryError
@@ -110,18 +111,20 @@ async def test_a_real_registry_says_what_its_images_run(registry: Registry, push
     commands = ImageCommands(client=documents, registries=client, clock=lambda: 0.0)
 
     async def find(version: str, **spec: Any) -> tuple[str, ...]:
-        image = {"image": f"{registry.host}/team/app{version}"}
-        return await commands.find(image, {"imagePullSecrets": [{"name": "pull"}], **spec}, "user")
+        image = Container(image=f"{registry.host}/team/app{version}")
+        return await commands.find(
+            image, PodSpec(**{"image_pull_secrets": (Named(name="pull"),), **spec}), "user"
+        )
 
     async with client.running():
         assert await find(":plain") == ("python3", "train.py", "--x")
         assert await find(":many") == ("python3", "train.py", "--x")
-        assert await find(":many", nodeSelector={"kubernetes.io/arch": "arm64"}) == ("arm",)
+        assert await find(":many", node_selector={"kubernetes.io/arch": "arm64"}) == ("arm",)
         assert await find(f"@{arm['digest']}") == ("arm",)
         with pytest.raises(RegistryError, match="has no such image"):
             await find(":none")
         with pytest.raises(RegistryError, match="denies access") as caught:
-            await find(":plain", imagePullSecrets=[])
+            await find(":plain", image_pull_secrets=())
         assert PASSWORD not in str(caught.value)
 
 
@@ -135,4 +138,5 @@ async def test_a_real_registry_is_opened_by_a_credential_helper(
     docker = DockerConfig(tmp_path / "config.json", clock=lambda: 0.0)
     commands = ImageCommands(client=Documents(), registries=client, docker=docker, clock=lambda: 0.0)
     async with client.running():
-        assert await commands.find({"image": f"{registry.host}/team/app:plain"}, {}, "user") == ("train",)
+        image = Container(image=f"{registry.host}/team/app:plain")
+        assert await commands.find(image, PodSpec(), "user") == ("train",)
