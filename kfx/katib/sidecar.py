@@ -3,6 +3,7 @@
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from msgspec import Raw
@@ -141,7 +142,9 @@ def compose_own_sidecar(
     stays = ["-native", "true"] if native else []
     sidecar = compose_sidecar(trial, entry, [*args, *stays], own_security_context(primary, pod_spec))
     sidecar["command"] = list(OWN_COMMAND)
-    return {**sidecar, "restartPolicy": "Always"} if native else sidecar
+    if native:
+        sidecar["restartPolicy"] = "Always"
+    return sidecar
 
 
 def _check_ability(trial: Trial, kind: str) -> None:
@@ -192,7 +195,7 @@ def collector_args(
     return args
 
 
-def own_security_context(primary: Container, pod_spec: PodSpec) -> dict[str, Any]:
+def own_security_context(primary: Container, pod_spec: PodSpec) -> Mapping[str, Any]:
     """A restricted context for kfx's own collector, as the user of what it handles.
 
     That is the primary container's user as far as it is stated, else root, as Katib's image runs. Without
@@ -200,19 +203,25 @@ def own_security_context(primary: Container, pod_spec: PodSpec) -> dict[str, Any
     files.
     """
     stated = _stated(primary, pod_spec)
+    user = stated.run_as_user
+    if user is None and not stated.run_as_non_root:
+        user = 0
+    return _restricted(user, stated.run_as_group)
+
+
+@lru_cache(maxsize=64)
+def _restricted(user: int | None, group: int | None) -> Mapping[str, Any]:
+    """Of the few that there are; nobody changes it."""
     capabilities: dict[str, Any] = {"drop": ["ALL"]}
     found: dict[str, Any] = {
         "allowPrivilegeEscalation": False,
         "capabilities": capabilities,
         "seccompProfile": {"type": "RuntimeDefault"},
     }
-    user = stated.run_as_user
-    if user is None and not stated.run_as_non_root:
-        user = 0
     if user is not None:
         found["runAsUser"] = user
-    if stated.run_as_group is not None:
-        found["runAsGroup"] = stated.run_as_group
+    if group is not None:
+        found["runAsGroup"] = group
     if user == 0:
         capabilities["add"] = ["DAC_OVERRIDE", "KILL"]
     else:
