@@ -51,7 +51,9 @@ async def installed(layout: Layout, folder: Path) -> AsyncIterator[Installation]
         await grant_rights(admin)
         pair = new_pair()
         write_pair(folder, pair)
-        yield Installation(admin, account_of_kfx(layout, folder), folder, pair.authorities[0])
-        for resource in WEBHOOK_CONFIGURATIONS:
-            with suppress(NotFound):
-                await admin.delete(resource, "", WEBHOOK_CONFIGURATION)
+        try:
+            yield Installation(admin, account_of_kfx(layout, folder), folder, pair.authorities[0])
+        finally:
+            for resource in WEBHOOK_CONFIGURATIONS:
+                with suppress(NotFound):
+                    await admin.delete(resource, "", WEBHOOK_CONFIGURATION)

@@ -95,9 +95,18 @@ class Trainer:
             return False
         spec = made["spec"]
         names = [each["name"] for each in (*spec["containers"], *spec.get("initContainers", ()))]
-        if COLLECTOR not in names:
+        if COLLECTOR not in names and await self._is_wanted(job):
             raise RuntimeError(f"the pod of {job['metadata']['name']} has no collector: {names}")
         return True
+
+    async def _is_wanted(self, job: dict[str, Any]) -> bool:
+        """Whether it is still there: the pod of a Job that went in this moment is nobody's."""
+        name, uid = job["metadata"]["name"], job["metadata"]["uid"]
+        try:
+            found = (await self._client.get_document(JOBS, NAMESPACE, name))["metadata"]
+        except NotFound:
+            return False
+        return found["uid"] == uid and "deletionTimestamp" not in found
 
     def _report(self, trial: str, value: str) -> bool:
         """False while kfx is away."""
