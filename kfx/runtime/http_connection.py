@@ -108,11 +108,11 @@ class Connection(web.RequestHandler):
             super().data_received(data)
             return
         self._sleeper, self._waiter = sleeper, None
-        was_taken = was_asked = False
-        if not self._is_parsed:
-            was_taken, was_asked = self._take_known(self._at_once, data)
-        if not was_taken:
-            self._parse(data, None if was_asked else self._at_once)
+        known = None if self._is_parsed else self._find_known(data)
+        if known is None:
+            self._parse(data, self._at_once)
+        elif len(data) == known.size and not self._answer_known(self._at_once, known, data):
+            self._parse(data, None)
 
     def _gather(self, data: bytes) -> bytes:
         """``data``, with what came before it where the parser has not seen that."""
@@ -122,23 +122,24 @@ class Connection(web.RequestHandler):
         self._came = came if len(came) <= 2 * SHORT else None
         return data if self._is_parsed else came
 
-    def _take_known(self, at_once: AtOnce, request: bytes) -> tuple[bool, bool]:
-        """Whether a request was answered, or waits for its rest, past the parser; and whether its answer was
-        asked for."""
+    def _find_known(self, request: bytes) -> KnownHead | None:
+        """The head of a request that need not be parsed, though the rest of it may still be coming in."""
         known = self._server.heads.find(request)
         if known is None or len(request) > known.size or self._messages or not self._is_ready():
-            return False, False
-        if len(request) < known.size:
-            return True, False
+            return None
+        return known
+
+    def _answer_known(self, at_once: AtOnce, known: KnownHead, request: bytes) -> bool:
         answer = at_once(known.message, request[known.start :])
         if answer is None or len(answer.body) > SHORT:
-            return False, True
+            return False
         self._came = b""
         self._send(answer)
         self._wake(with_request=False)
-        return True, True
+        return True
 
     def _parse(self, data: bytes, at_once: AtOnce | None) -> None:
+        """``at_once``: who may answer in aiohttp's place; ``None`` where they were asked already."""
         self._is_parsed = True
         super().data_received(data)
         if self._sleeper is None:

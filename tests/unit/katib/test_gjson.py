@@ -222,7 +222,7 @@ def count_to_a_million() -> int:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 @pytest.mark.parametrize("hostile", HOSTILE)
-def test_a_hostile_expression_on_a_megabyte_costs_less_than_counting_to_ten_millions(
+def test_a_hostile_expression_on_a_megabyte_costs_less_than_counting_to_three_millions(
     hostile: str, document: str
 ) -> None:
     def evaluate() -> None:
@@ -232,7 +232,7 @@ def test_a_hostile_expression_on_a_megabyte_costs_less_than_counting_to_ten_mill
             get(DOCUMENTS[document], HOSTILE[hostile][:LONGEST])
 
     costs = [(cpu_seconds(evaluate), cpu_seconds(count_to_a_million)) for _ in range(3)]
-    assert min(cost for cost, _ in costs) < 10 * min(yardstick for _, yardstick in costs)
+    assert min(cost for cost, _ in costs) < 3 * min(yardstick for _, yardstick in costs)
 
 
 def test_an_honest_expression_is_evaluated_on_a_megabyte() -> None:
