@@ -15,8 +15,6 @@ from typing import NamedTuple
 _SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "zsh"})
 _SAFE = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
 """What :func:`shlex.quote` leaves as it is."""
-_SAFE_LINE = re.compile(rf"{_SAFE.pattern}(?: {_SAFE.pattern})*+", re.ASCII)
-"""Several of them."""
 _EXPANSION = re.compile(r"\$(?:[A-Za-z_]\w*|\{[A-Za-z_]\w*\})", re.ASCII)
 _QUOTED = re.compile(r"(?:[-\w./]+=)?(?:\"(?:[^\"\\]|\\.)*\"|'[^']*')", re.ASCII | re.DOTALL)
 _COMPOUND = re.compile(r"[;&|\n(){}#]|\\$")
@@ -90,9 +88,8 @@ def _group(words: Sequence[str], *, fixed: int) -> tuple[tuple[str, ...], str]:
     if split is None:
         if len(words) == 1 and _is_shell(words[0]):
             raise CommandError(f"{words[0]} alone has nothing to run; add -c and a script, or a file")
-        line = " ".join(words)
-        if _SAFE_LINE.fullmatch(line) and line.count(" ") == len(words) - 1:
-            return ("sh", "-c"), line
+        if all(map(_SAFE.fullmatch, words)):
+            return ("sh", "-c"), " ".join(words)
         return ("sh", "-c"), " ".join(
             shlex.quote(word) if at < fixed else quote_word(word) if at else word
             for at, word in enumerate(words)
@@ -137,7 +134,7 @@ def _find_script(words: Sequence[str]) -> int | None:
 
 
 def _is_shell(word: str) -> bool:
-    return word.rpartition("/")[2] in _SHELLS
+    return posixpath.basename(word) in _SHELLS
 
 
 def _stops_at_errors(shell: Sequence[str]) -> bool:
