@@ -231,7 +231,7 @@ def test_a_hostile_expression_on_a_megabyte_costs_less_than_counting_to_three_mi
         with contextlib.suppress(ExpressionError):
             get(DOCUMENTS[document], HOSTILE[hostile][:LONGEST])
 
-    costs = [(cpu_seconds(evaluate), cpu_seconds(count_to_a_million)) for _ in range(3)]
+    costs = [(cpu_seconds(evaluate), cpu_seconds(count_to_a_million)) for _ in range(8)]
     assert min(cost for cost, _ in costs) < 3 * min(yardstick for _, yardstick in costs)
 
 
