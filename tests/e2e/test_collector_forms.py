@@ -104,9 +104,9 @@ def test_a_pod_can_be_deleted_at_once_whatever_its_training_does_about_sigterm(
     kfx.kubectl("-n", NAMESPACE, "delete", "experiment", name, "--timeout=50s")
 
 
+@pytest.mark.parametrize("form", ["native"], indirect=True, scope="module")
 def test_a_report_outlives_a_restart_of_kfx_and_the_pods_own_grace(kfx: Platform, form: str) -> None:
-    if form == "classic":
-        pytest.skip("a container is not told to end: no grace of the pod limits its report")
+    """A container is not told to end: no grace of the pod limits its report."""
     code = "import time; time.sleep(1); print('loss=0.25')"
     name = kfx.create(one_trial("patient", code, terminationGracePeriodSeconds=1))
     wait_for("the training to run", lambda: training(kfx, name).get("running"), timeout=60)
