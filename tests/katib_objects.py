@@ -17,6 +17,7 @@ from kfx.apis.experiment import Experiment, ExperimentSpec, ExperimentStatus, Tr
 from kfx.apis.suggestion import Suggestion, SuggestionSpec, SuggestionStatus, TrialAssignment
 from kfx.apis.trial import Trial, TrialSpec, TrialStatus
 from kfx.katib.names import EXPERIMENT_FINALIZER, LABEL_EXPERIMENT, TRIAL_FINALIZER
+from kfx.katib.pod_shape import POD, Pod
 from kfx.kube.model import (
     Condition,
     ConditionsOnly,
@@ -241,6 +242,11 @@ def job_document(*words: str, uid: str = "job-uid", of: str = "e-1", **details: 
         "metadata": {"name": of, "namespace": "ns", "uid": uid, "ownerReferences": [reference]},
         "status": {"conditions": found} if found else {},
     }
+
+
+def as_pod(document: Mapping[str, Any]) -> Pod:
+    """A document as the webhook reads it."""
+    return POD.decode(msgspec.json.encode(document))
 
 
 def as_unstructured(document: Mapping[str, Any]) -> Unstructured:

@@ -16,10 +16,10 @@ from kfx.katib.experiment_document import drop_nulls
 from kfx.katib.image_suggestion import Inside
 from kfx.katib.injection import InjectionSettings, TrialPod, inject
 from kfx.katib.katib_config import parse_runtime_config
-from kfx.katib.pod_shape import POD
 from kfx.katib.sidecar import InjectionError
 from kfx.registry.image import ImageCommand
 from tests.experiment_cases import change, expected
+from tests.katib_objects import as_pod
 
 FOLDER = Path(__file__).parents[2] / "golden" / "injection"
 BASE = yaml.safe_load((FOLDER / "base.yaml").read_text(encoding="utf-8"))
@@ -57,7 +57,7 @@ def operations(case: dict[str, Any], pod: dict[str, Any]) -> list[dict[str, Any]
     config = parse_runtime_config({"katib-config.yaml": case.get("config", BASE["config"])})
     trial = trial_of(case)
     image = ImageCommand(*map(tuple, (case.get("image", {}).get(each, ()) for each in ("entrypoint", "cmd"))))
-    seen = TrialPod.of(POD.decode(msgspec.json.encode(pod)), trial)
+    seen = TrialPod.of(as_pod(pod), trial)
     container = seen.commandless
     words = image.before(container.args or ()) if container is not None else ()
     found = inject(seen, suggestion=suggestion, config=config, settings=settings(case), image=words)
@@ -194,7 +194,7 @@ def test_a_primary_pod_has_all_the_labels(
 ) -> None:
     trial = trial_of({"trial": {"/spec/primaryPodLabels": labels}})
     pod = pod_of({"pod": {"/metadata/labels": found}})
-    assert TrialPod.of(POD.decode(msgspec.json.encode(pod)), trial).needs_collector is primary
+    assert TrialPod.of(as_pod(pod), trial).needs_collector is primary
 
 
 @pytest.mark.parametrize(

@@ -8,17 +8,13 @@ import pytest
 from kfx.katib.pod_shape import (
     POD,
     Owner,
-    Pod,
     PodShapeError,
     SecurityContext,
     check_container,
     read_owners,
     read_security_context,
 )
-
-
-def pod_of(document: dict[str, Any]) -> Pod:
-    return POD.decode(msgspec.json.encode(document))
+from tests.katib_objects import as_pod
 
 
 def test_what_injection_does_not_look_at_is_skipped_whatever_it_is() -> None:
@@ -27,7 +23,7 @@ def test_what_injection_does_not_look_at_is_skipped_whatever_it_is() -> None:
         "containers": [{"name": "a", "lifecycle": 7, "resources": []}],
         "volumes": [{}],
     }
-    found = pod_of({"metadata": {"annotations": 1, "labels": {"a": "b"}}, "spec": odd, "status": []})
+    found = as_pod({"metadata": {"annotations": 1, "labels": {"a": "b"}}, "spec": odd, "status": []})
     assert found.spec is not None
     assert [container.name for container in found.spec.containers or ()] == ["a"]
     assert (found.labels, found.owners) == ({"a": "b"}, ())
@@ -35,14 +31,14 @@ def test_what_injection_does_not_look_at_is_skipped_whatever_it_is() -> None:
 
 @pytest.mark.parametrize("document", [{}, {"metadata": None, "spec": None}, {"metadata": {"labels": None}}])
 def test_what_is_missing_is_empty(document: dict[str, Any]) -> None:
-    found = pod_of(document)
+    found = as_pod(document)
     assert (dict(found.labels), tuple(found.owners), found.spec) == ({}, (), None)
 
 
 @pytest.mark.parametrize("seconds", [2**63, -(2**63) - 1, "30", 1.5])
 def test_a_number_that_no_pod_has_is_refused_by_its_path(seconds: Any) -> None:
     with pytest.raises(msgspec.ValidationError, match=r"\$\.spec\.terminationGracePeriodSeconds"):
-        pod_of({"spec": {"terminationGracePeriodSeconds": seconds}})
+        as_pod({"spec": {"terminationGracePeriodSeconds": seconds}})
 
 
 def test_a_security_context_is_kept_to_the_letter_and_read_where_it_is_needed() -> None:

@@ -7,11 +7,10 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from aiohttp import web
 
-from kfx.katib.pod_shape import POD, Container
+from kfx.katib.pod_shape import Container
 from kfx.kube.errors import Forbidden, ServerError
 from kfx.registry.client import RegistryClient
 from kfx.registry.docker_config import DockerConfig
@@ -24,6 +23,7 @@ from kfx.webhooks.image_commands import (
     TAG_SECONDS,
     ImageCommands,
 )
+from tests.katib_objects import as_pod
 from tests.oci_registry import Registry, serving
 from tests.unit.registry.test_docker_config import install_helper
 from tests.unit.webhooks.documents import Answer, Documents, refusal
@@ -56,7 +56,7 @@ class World:
         self, image: str = "", *, namespace: str = "user", args: Any = None, **spec: Any
     ) -> tuple[str, ...]:
         container = Container(image=image or f"{self.registry.host}/team/app:1", args=args)
-        pod = POD.decode(msgspec.json.encode({"spec": spec}))
+        pod = as_pod({"spec": spec})
         assert pod.spec is not None
         return await self._commands.find(container, pod.spec, namespace)
 
