@@ -113,7 +113,7 @@ def quote_word(word: str) -> str:
     if _SAFE.fullmatch(word):
         return word
     plain = _EXPANSION.sub("", word) if "$" in word else word
-    if word and (shlex.quote(plain or "x") == (plain or "x") or _QUOTED.fullmatch(word)):
+    if word and (_SAFE.fullmatch(plain or "x") or _QUOTED.fullmatch(word)):
         return word
     return shlex.quote(word)
 
